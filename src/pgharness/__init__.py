@@ -1,0 +1,1 @@
+"""Test FastAPI services on real PostgreSQL."""

@@ -1,0 +1,252 @@
+"""One table of options: command line, ini file, environment and the frozen `Config` come from it.
+
+Option ``pg_x`` is ``--pg-x`` on the command line, ``pg_x`` in the ini file and ``PGHARNESS_X`` in
+the environment; precedence is command line, environment, ini file, default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pgharness.errors import ConfigError
+
+Kind = Literal["text", "choice", "integer", "seconds", "lines"]
+Source = Literal["command line", "environment", "ini", "default"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its names, kind, default and help text.
+
+    Args:
+        name: The short name ``x`` of ``--pg-x``, ``pg_x`` and ``PGHARNESS_X``.
+        kind: How its text is read: ``lines`` is a list, one value a line (``|`` or newlines apart
+            in the environment), ``seconds`` a positive number.
+        default: The value when nobody sets it.
+        help: One sentence, shown by ``pytest --help`` and in the reference.
+        choices: The valid values of a ``choice``.
+        metavar: What the help calls the value.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    metavar: str = "VALUE"
+
+    @property
+    def flag(self) -> str:
+        return "--pg-" + self.name.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        return "pg_" + self.name
+
+    @property
+    def env(self) -> str:
+        return "PGHARNESS_" + self.name.upper()
+
+    def parse(self, value: str | Sequence[str], source: str) -> Any:
+        """The typed value of ``value`` as it was given in ``source``.
+
+        Raises:
+            ConfigError: The value is not one of the valid ones.
+        """
+        if self.kind == "lines":
+            parts = value.replace("|", "\n").split("\n") if isinstance(value, str) else value
+            return tuple(part.strip() for part in parts if part.strip())
+        text = value.strip() if isinstance(value, str) else "".join(value)
+        if self.kind == "choice":
+            if text not in self.choices:
+                near = difflib.get_close_matches(text, self.choices, n=1)
+                raise _wrong(self, text, source, f"one of: {', '.join(self.choices)}", near)
+            return text
+        if self.kind == "integer":
+            if not text.isdecimal():
+                raise _wrong(self, text, source, "a whole number, zero or more", [])
+            return int(text)
+        if self.kind == "seconds":
+            try:
+                seconds = float(text)
+            except ValueError:
+                seconds = 0.0
+            if not 0 < seconds < float("inf"):
+                raise _wrong(self, text, source, "a number of seconds greater than zero", [])
+            return seconds
+        return text
+
+
+def _wrong(option: Option, text: str, source: str, valid: str, near: list[str]) -> ConfigError:
+    guess = f" (did you mean {near[0]!r}?)" if near else ""
+    return ConfigError(f"{option.ini} = {text!r} ({source}) is not valid{guess}.", fix=[f"use {valid}"])
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("app", "text", "", "The application under test, or its factory.", metavar="MODULE:ATTR"),
+    Option(
+        "env", "lines", (),
+        "Environment variables by which the app learns its database, set before anything is imported; "
+        "templates know {url} {asyncpg_url} {psycopg_url} {host} {port} {user} {password} {database}.",
+        metavar="NAME=TEMPLATE",
+    ),
+    Option(
+        "migrations", "text", "auto",
+        "The alembic.ini (or a pyproject.toml with [tool.alembic]) to upgrade to head; 'auto' looks beside the "
+        "ini file, 'none' runs no migrations.",
+        metavar="PATH",
+    ),
+    Option("metadata", "text", "", "Without Alembic: the MetaData to create_all.", metavar="MODULE:ATTR"),
+    Option("sql", "lines", (), "Without Alembic: SQL files to run, in this order.", metavar="PATH"),
+    Option("extensions", "lines", (), "Extensions to create before the schema.", metavar="NAME"),
+    Option(
+        "template_inputs", "lines", (),
+        "Further files or directories whose content can change the schema; part of the fingerprint.",
+        metavar="PATH",
+    ),
+    Option(
+        "backend", "choice", "auto",
+        "Where PostgreSQL comes from; 'auto' takes pg_url, else a Docker engine that answers, else local binaries.",
+        choices=("auto", "container", "local", "external"),
+    ),
+    Option("url", "text", "", "A server somebody else runs: postgresql://user:password@host:port/database.", metavar="URL"),
+    Option("image", "text", "postgres:17", "The image of the container backend.", metavar="IMAGE"),
+    Option("bin", "text", "", "The directory of the server binaries for the local backend.", metavar="DIR"),
+    Option("version", "integer", 0, "The major version of PostgreSQL the tests require; 0 takes any.", metavar="MAJOR"),
+    Option("port", "integer", 0, "The loopback port of a server the harness starts; 0 takes a free one.", metavar="PORT"),
+    Option("tmpdir", "text", "", "Where the local backend keeps its data; default a tmpfs if there is one.", metavar="DIR"),
+    Option("start_timeout", "seconds", 60.0, "How long a server may take to answer, in seconds.", metavar="SECONDS"),
+    Option(
+        "isolation", "choice", "rollback",
+        "How a test's changes are undone: 'rollback' in one transaction, 'database' by real commits in a clone.",
+        choices=("rollback", "database"),
+    ),
+    Option(
+        "driver", "choice", "auto",
+        "The driver of db_session; 'auto' reads it from pg_env and the engines that connect.",
+        choices=("auto", "asyncpg", "psycopg"),
+    ),
+    Option(
+        "allow_hosts", "lines", (),
+        "HOST, HOST:PORT or unix:PATH that integration and API tests may reach besides PostgreSQL.",
+        metavar="HOST",
+    ),
+    Option("lock_timeout", "seconds", 10.0, "How long a test may wait for a lock before it fails, in seconds.", metavar="SECONDS"),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The resolved options of a run. Fields are the names of `OPTIONS`.
+
+    ``sources`` maps each field to where its value came from; ``root`` is the directory that
+    relative paths start from (that of the ini file, else pytest's rootdir).
+    """
+
+    app: str
+    env: tuple[str, ...]
+    migrations: str
+    metadata: str
+    sql: tuple[str, ...]
+    extensions: tuple[str, ...]
+    template_inputs: tuple[str, ...]
+    backend: Literal["auto", "container", "local", "external"]
+    url: str = dataclasses.field(repr=False)
+    image: str
+    bin: str
+    version: int
+    port: int
+    tmpdir: str
+    start_timeout: float
+    isolation: Literal["rollback", "database"]
+    driver: Literal["auto", "asyncpg", "psycopg"]
+    allow_hosts: tuple[str, ...]
+    lock_timeout: float
+    root: Path
+    sources: Mapping[str, Source]
+
+    def path(self, text: str) -> Path:
+        """``text`` as an absolute path; relative ones start at ``root``."""
+        return (self.root / Path(text).expanduser()).resolve()
+
+
+def resolve(
+    *,
+    command_line: Callable[[str], str | Sequence[str] | None],
+    ini: Callable[[str], str | Sequence[str] | None],
+    environ: Mapping[str, str],
+    root: Path,
+) -> Config:
+    """Resolve every option once.
+
+    ``command_line`` and ``ini`` return the raw value of ``pg_x``, or None where it is not set.
+
+    Raises:
+        ConfigError: A value is not valid, or two of them contradict each other.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    for option in OPTIONS:
+        given: tuple[str | Sequence[str], Source, str] | None = None
+        if (value := command_line(option.ini)) is not None:
+            given = value, "command line", option.flag
+        elif option.env in environ:
+            given = environ[option.env], "environment", option.env
+        elif (value := ini(option.ini)) is not None:
+            given = value, "ini", "ini file"
+        if given is None:
+            values[option.name], sources[option.name] = option.default, "default"
+        else:
+            values[option.name] = option.parse(given[0], given[2])
+            sources[option.name] = given[1]
+    config = Config(**values, root=root, sources=sources)
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    for line in config.env:
+        name, equals, template = line.partition("=")
+        if not (name.strip().isidentifier() and equals):
+            raise ConfigError(
+                f"pg_env has the line {line!r}, which is not NAME=TEMPLATE.",
+                fix=['write it like "DATABASE_URL={asyncpg_url}"'],
+            )
+        check_template(line, template)
+    for option in ("app", "metadata"):
+        value = getattr(config, option)
+        if value and value.count(":") != 1:
+            raise ConfigError(
+                f"pg_{option} = {value!r} ({config.sources[option]}) is not MODULE:ATTRIBUTE.",
+                fix=[f'write it like "service.app:{"create_app" if option == "app" else "Base.metadata"}"'],
+            )
+    if config.backend == "external" and not config.url:
+        raise ConfigError(
+            f"pg_backend = 'external' ({config.sources['backend']}) needs the address of a server.",
+            fix=["give --pg-url=postgresql://user:password@host:port/database"],
+        )
+    if config.url and config.backend not in ("auto", "external"):
+        raise ConfigError(
+            f"pg_url ({config.sources['url']}) and pg_backend = {config.backend!r} "
+            f"({config.sources['backend']}) contradict each other.",
+            fix=["drop one of them"],
+        )
+
+
+TEMPLATE_NAMES = ("url", "asyncpg_url", "psycopg_url", "host", "port", "user", "password", "database")
+
+
+def check_template(line: str, template: str) -> None:
+    """Raise ConfigError if ``template`` names a value the harness does not know."""
+    try:
+        template.format_map(dict.fromkeys(TEMPLATE_NAMES, ""))
+    except (KeyError, ValueError, IndexError) as error:
+        name = error.args[0] if isinstance(error, KeyError) else str(error)
+        raise ConfigError(
+            f"pg_env has the line {line!r}, in which {name!r} is not a known value.",
+            fix=["use one of: " + " ".join(f"{{{known}}}" for known in TEMPLATE_NAMES)],
+        ) from None
