@@ -69,3 +69,41 @@ class SchemaError(HarnessError):
 
 class DatabaseError(HarnessError):
     """A template, clone or ledger operation on the server failed."""
+
+
+_WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of its own, with real commits'
+
+
+class IsolationError(HarnessError):
+    """Rollback isolation cannot behave as separate connections would."""
+
+    @classmethod
+    def diverged(cls, test: str, origin: str, others: Iterable[str], where: str) -> IsolationError:
+        """A rollback took others' work with it; raised by the next statement of the test."""
+        at = f" at {where}" if where else ""
+        return cls(
+            f"{test}: the transaction begun at {origin} was rolled back{at}, and others had written meanwhile.",
+            cause="On separate connections their work would have stayed; inside one transaction it is undone too.",
+            checked=[f"also undone: the work of the transaction begun at {other}" for other in others],
+            fix=["end the first transaction (commit, rollback or close) before the others write", _WAY_OUT],
+        )
+
+    @classmethod
+    def stale_snapshot(cls, test: str, origin: str, level: str, others: Iterable[str]) -> IsolationError:
+        """A REPEATABLE READ or SERIALIZABLE transaction would read what came after its snapshot."""
+        return cls(
+            f"{test}: the {level} transaction begun at {origin} goes on after others have written.",
+            cause="On a connection of its own it would not see their rows; inside one transaction it does.",
+            checked=[f"written meanwhile: by the transaction begun at {other}" for other in others],
+            fix=[_WAY_OUT],
+        )
+
+    @classmethod
+    def local_setting(cls, test: str, origin: str, newcomer: str, name: str) -> IsolationError:
+        """SET LOCAL of one open transaction would hold for another."""
+        return cls(
+            f"{test}: the transaction begun at {newcomer} overlaps the one begun at {origin}, "
+            f"which has set {name} for itself alone.",
+            cause="Inside one transaction SET LOCAL holds for both.",
+            fix=["end the first transaction before the other begins", _WAY_OUT],
+        )

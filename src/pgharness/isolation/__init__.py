@@ -1,0 +1,1 @@
+"""How a test's changes are undone."""

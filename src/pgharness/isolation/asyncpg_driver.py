@@ -1,0 +1,220 @@
+"""Joining asyncpg: virtual connections over one physical connection.
+
+The physical connection belongs to one event loop. Virtual connections answer on any: called on
+another loop, they run the call on the physical connection's own and wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import asyncpg
+
+from pgharness.background import background
+from pgharness.errors import IsolationError
+from pgharness.isolation.link import LinkState, Target, Test
+from pgharness.isolation.stack import Transaction
+from pgharness.isolation.statements import Statement
+
+T = TypeVar("T")
+_END_SECONDS = 5.0
+_PREPARED = 512
+
+
+class AsyncpgLink:
+    """One asyncpg connection on one event loop, and the lock that keeps its statements in order."""
+
+    driver = "asyncpg"
+
+    def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.state = LinkState(target)
+        self.connection: asyncpg.Connection[Any] | None = None
+        self.codecs: dict[tuple[str, str], object] = {}
+        self._lock: asyncio.Lock | None = None
+        self._prepared: OrderedDict[tuple[str, type | None], Any] = OrderedDict()
+
+    # -- the test -----------------------------------------------------------------------------
+
+    def start(self, test: Test) -> None:
+        self.state.reset(test)
+        self._lock = None  # the lock of a test that was cut off may still be held
+
+    def finish(self) -> IsolationError | None:
+        if self.connection is None:
+            return None
+        if self.loop.is_closed():
+            self._forget()
+            return None
+        try:
+            return self._on_loop(self._finish())
+        except Exception:  # noqa: BLE001 - a connection in an unknown state is not used again
+            self.close()
+            return None
+
+    async def _finish(self) -> IsolationError | None:
+        connection = self.connection
+        if connection is None or connection.is_closed():
+            self._forget()
+            return None
+        state, error = self.state, None
+        if state.begun:
+            if not connection.is_in_transaction():
+                error = IsolationError.leaked(state.stack.test)
+            await connection.execute("ROLLBACK", timeout=_END_SECONDS)
+        if state.schema_changed:
+            self._prepared.clear()
+            await connection.reload_schema_state()
+        state.reset(None)
+        return error
+
+    def close(self) -> None:
+        connection = self.connection
+        if connection is None:
+            return
+        if not self.loop.is_closed():
+            try:
+                self._on_loop(_close(connection))
+            except Exception:  # noqa: BLE001 - closing is best effort; the server sees the socket go
+                connection.terminate()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.connection = None
+        self.codecs.clear()
+        self._prepared.clear()
+
+    def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run ``coroutine`` on the link's loop from synchronous code."""
+        if self.loop.is_running():
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(_END_SECONDS * 2)
+        return self.loop.run_until_complete(coroutine)
+
+    # -- statements ---------------------------------------------------------------------------
+
+    async def reach(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``call`` on the link's loop, whichever loop this is."""
+        if asyncio.get_running_loop() is self.loop:
+            return await call()
+        if self.loop is not background.loop and not self.loop.is_running():
+            raise self._two_loops()
+        future = asyncio.run_coroutine_threadsafe(call(), self.loop)
+        if self.loop is background.loop:
+            return await asyncio.wrap_future(future)
+        try:  # the other loop may be waiting for us: never a hang
+            return await asyncio.wait_for(asyncio.wrap_future(future), self.state.target.lock_timeout)
+        except TimeoutError:
+            raise self._two_loops() from None
+
+    def _two_loops(self) -> IsolationError:
+        test = self.state.test
+        return IsolationError.two_loops(test.id if test else "")
+
+    def lock(self) -> asyncio.Lock:
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock
+
+    async def ready(self) -> asyncpg.Connection[Any]:
+        """The physical connection, opened when first asked for."""
+        if self.connection is None:
+            target = self.state.target
+            self.connection = await asyncpg.connect(
+                host=target.host,
+                port=target.port,
+                user=target.user,
+                password=target.password,
+                database=target.database,
+                statement_cache_size=_PREPARED,
+                server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
+            )
+        elif self.connection.is_closed():
+            raise IsolationError.connection_lost(self.state.stack.test)
+        return self.connection
+
+    async def run(
+        self,
+        transaction: Transaction,
+        statement: Statement,
+        call: Callable[[asyncpg.Connection[Any]], Awaitable[T]],
+        setting: str = "",
+    ) -> T:
+        """Run ``call``, a plain statement of ``transaction``, in its savepoint."""
+        async with self.lock():
+            connection = await self.ready()
+            if transaction.failed:
+                raise asyncpg.InFailedSQLTransactionError(
+                    "current transaction is aborted, commands ignored until end of transaction block"
+                )
+            await self._send(connection, self.state.before(transaction, statement, setting))
+            try:
+                result = await call(connection)
+            except BaseException as error:
+                if _aborts(error):
+                    self.state.failed(transaction)
+                if isinstance(error, asyncpg.ActiveSQLTransactionError):
+                    raise IsolationError.not_in_transaction(self.state.stack.test, str(error)) from error
+                raise
+            if statement.changes_schema:
+                self._prepared.clear()
+            return result
+
+    async def control(self, transaction: Transaction, statement: Statement, text: str) -> None:
+        """Run SAVEPOINT, RELEASE or ROLLBACK TO of the application."""
+        async with self.lock():
+            connection = await self.ready()
+            if transaction.failed and statement.kind != "rollback to":
+                raise asyncpg.InFailedSQLTransactionError(
+                    "current transaction is aborted, commands ignored until end of transaction block"
+                )
+            sql = self.state.control(transaction, statement)
+            if sql is not None:
+                await self._send(connection, sql)
+                return
+            self.state.failed(transaction)
+            await connection.execute(text)
+
+    async def _send(self, connection: asyncpg.Connection[Any], sql: str) -> None:
+        if not sql:
+            return
+        try:
+            await connection.execute(sql)
+        except BaseException:
+            self.state.interrupt()
+            raise
+
+    async def prepared(self, connection: asyncpg.Connection[Any], query: str, record_class: type | None) -> Any:
+        """The prepared statement of ``query``, shared by all virtual connections."""
+        key = (query, record_class)
+        found = self._prepared.get(key)
+        if found is None:
+            found = self._prepared[key] = await connection.prepare(query, record_class=record_class)
+            if len(self._prepared) > _PREPARED:
+                self._prepared.popitem(last=False)
+        else:
+            self._prepared.move_to_end(key)
+        return found
+
+    async def know_defaults(self, settings: Mapping[str, str]) -> None:
+        """Learn the server's values of the parameters in ``settings``."""
+        unknown = [name for name in settings if name not in self.state.defaults]
+        if unknown:
+            async with self.lock():
+                connection = await self.ready()
+                for name in unknown:
+                    value = await connection.fetchval("SELECT current_setting($1, true)", name)
+                    self.state.defaults[name] = value or ""
+
+
+def _aborts(error: BaseException) -> bool:
+    """Whether the server's transaction is, or may be, in the failed state after ``error``."""
+    if isinstance(error, asyncpg.PostgresError):
+        return getattr(error, "severity", None) is not None  # None: raised by asyncpg, never sent
+    return isinstance(error, asyncio.CancelledError | TimeoutError)
+
+
+async def _close(connection: asyncpg.Connection[Any]) -> None:
+    await connection.close(timeout=_END_SECONDS)

@@ -1,0 +1,158 @@
+"""What the links of every driver share: the transaction of one test on one physical connection."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from pgharness.errors import IsolationError
+from pgharness.isolation.origin import origin
+from pgharness.isolation.stack import Stack, Transaction
+from pgharness.isolation.statements import Statement
+
+DriverName = Literal["asyncpg", "psycopg"]
+Level = Literal["", "REPEATABLE READ", "SERIALIZABLE"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """The worker's database, as the links connect to it. ``lock_timeout`` is in seconds."""
+
+    host: str
+    port: int
+    user: str
+    password: str = dataclasses.field(repr=False)
+    database: str
+    lock_timeout: float
+    writers: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Test:
+    """The test whose transaction the engines join."""
+
+    __test__ = False
+    id: str
+    link: Link | None = None
+    ended: bool = False
+
+
+class Link(Protocol):
+    """One physical connection to the worker's database, kept from test to test."""
+
+    driver: DriverName
+
+    def start(self, test: Test) -> None:
+        """Serve ``test`` from now on; nothing is sent before its first statement."""
+        ...
+
+    def finish(self) -> IsolationError | None:
+        """Roll the test's transaction back. What it returns fails the test."""
+        ...
+
+    def close(self) -> None:
+        """Close the physical connection."""
+        ...
+
+
+class LinkState:
+    """The bookkeeping of a link: its stack, whether BEGIN was sent, what the test did to it.
+
+    Every change of the stack happens under ``guard``; nothing waits while holding it.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.guard = threading.RLock()
+        self.defaults: dict[str, str] = {}
+        self.stack = Stack("", target.writers, self.defaults)
+        self.test: Test | None = None
+        self.begun = False
+        self.schema_changed = False
+
+    def reset(self, test: Test | None) -> None:
+        with self.guard:
+            self.test = test
+            self.stack = Stack(test.id if test else "", self.target.writers, self.defaults)
+            self.begun = False
+            self.schema_changed = False
+
+    def batch(self, sql: Sequence[str]) -> str:
+        """``sql`` as one simple query, with the BEGIN of the test before the first."""
+        if not sql and self.begun:
+            return ""
+        first = () if self.begun else ("BEGIN",)
+        self.begun = True
+        return "; ".join((*first, *sql))
+
+    def before(self, transaction: Transaction, statement: Statement, setting: str = "") -> str:
+        """The simple query to send before ``statement`` of ``transaction``."""
+        with self.guard:
+            if statement.changes_schema:
+                self.schema_changed = True
+            return self.batch(self.stack.before(transaction, statement, setting))
+
+    def failed(self, transaction: Transaction) -> None:
+        with self.guard:
+            self.stack.failed(transaction)
+
+    def commit(self, transaction: Transaction) -> bool:
+        with self.guard:
+            return self.stack.commit(transaction, where=origin)
+
+    def rollback(self, transaction: Transaction) -> None:
+        with self.guard:
+            self.stack.rollback(transaction, where=origin)
+
+    def control(self, transaction: Transaction, statement: Statement) -> str | None:
+        """The simple query for a SAVEPOINT statement; None if PostgreSQL must refuse the name."""
+        with self.guard:
+            if statement.kind == "savepoint":
+                return self.batch(self.stack.savepoint(transaction, statement.name))
+            if statement.kind == "release":
+                sql = self.stack.release_to(transaction, statement.name)
+            else:
+                sql = self.stack.rollback_to(transaction, statement.name, where=origin)
+            return None if sql is None else self.batch(sql)
+
+    def interrupt(self) -> None:
+        """Transaction control was cut off on its way: what the server did is not known."""
+        with self.guard:
+            if self.stack.diverged is None:
+                self.stack.diverged = IsolationError.interrupted(self.stack.test)
+
+
+_SET_CONFIG = re.compile(
+    r"set_config\s*\(\s*(?:'([\w.]+)'|\$(\d+)(?:::\w+)?|%\((\w+)\)s(?:::\w+)?|(%s)(?:::\w+)?)", re.IGNORECASE
+)
+
+
+def local_setting(statement: Statement, text: str, args: Sequence[Any] | Mapping[str, Any] | None) -> str:
+    """The parameter that a SET LOCAL or a call of set_config sets; empty if there is none.
+
+    A name that is itself a parameter of the statement is looked up in ``args``.
+    """
+    if statement.local_setting:
+        return statement.local_setting
+    if "set_config" not in statement.words or not (found := _SET_CONFIG.search(text)):
+        return ""
+    literal, number, name, positional = found.groups()
+    if literal:
+        return str(literal)
+    try:
+        if name and isinstance(args, Mapping):
+            return str(args[name])
+        if args and not isinstance(args, Mapping):
+            return str(args[int(number) - 1 if number else 0])
+    except (LookupError, ValueError):
+        return ""
+    return ""
+
+
+def level_of(isolation: str | None) -> Level:
+    """The isolation level if it is one that keeps a snapshot."""
+    name = (isolation or "").upper().replace("_", " ")
+    return name if name in ("REPEATABLE READ", "SERIALIZABLE") else ""  # type: ignore[return-value]

@@ -1,0 +1,88 @@
+"""What a statement means for the transaction it runs in, read from its text.
+
+Only what cannot be asked of the server is read here: transaction control has to be translated
+before it is sent, and whether a statement can have written decides whether a later rollback
+takes somebody else's work with it. In doubt a statement counts as a write.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from functools import lru_cache
+from typing import Literal
+
+Kind = Literal[
+    "plain", "empty", "savepoint", "release", "rollback to", "begin", "commit", "rollback", "refused"
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement: its kind, the savepoint it names, and what it can do.
+
+    ``writes`` is False only where the text cannot change a row whatever its functions do not;
+    ``words`` are the identifiers before a parenthesis, the functions it may call.
+    ``changes_schema`` is True for DDL. ``local_setting`` names the parameter of a ``SET LOCAL``.
+    """
+
+    kind: Kind
+    name: str = ""
+    writes: bool = True
+    words: frozenset[str] = frozenset()
+    changes_schema: bool = False
+    local_setting: str = ""
+
+
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NAME = r'("(?:[^"]|"")+"|[\w$]+)'
+_CONTROL: tuple[tuple[re.Pattern[str], Kind], ...] = (
+    (re.compile(rf"savepoint\s+{_NAME}\s*;?\s*$", re.IGNORECASE), "savepoint"),
+    (re.compile(rf"release\s+(?:savepoint\s+)?{_NAME}\s*;?\s*$", re.IGNORECASE), "release"),
+    (
+        re.compile(
+            rf"rollback\s+(?:work\s+|transaction\s+)?to\s+(?:savepoint\s+)?{_NAME}\s*;?\s*$", re.IGNORECASE
+        ),
+        "rollback to",
+    ),
+    (re.compile(r"(?:begin|start\s+transaction)\b[\w\s,]*;?\s*$", re.IGNORECASE), "begin"),
+    (re.compile(r"(?:commit|end)\b(?!\s+prepared)[\w\s]*;?\s*$", re.IGNORECASE), "commit"),
+    (re.compile(r"(?:rollback|abort)\b(?!\s+prepared)[\w\s]*;?\s*$", re.IGNORECASE), "rollback"),
+    (re.compile(r"(?:(?:prepare\s+transaction|(?:commit|rollback)\s+prepared)\b|listen\b)", re.IGNORECASE), "refused"),
+)
+_STARTS_CONTROL = frozenset(
+    ("savepoint", "release", "rollback", "begin", "start", "commit", "end", "abort", "prepare", "listen")
+)
+_READS = frozenset(("select", "values", "table", "show", "fetch", "with", "explain"))
+_LOCKING = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b", re.IGNORECASE)
+_WRITING = re.compile(r"\b(?:insert|update|delete|merge|into|analyze|analyse|nextval|setval)\b", re.IGNORECASE)
+_CALL = re.compile(r"([a-z_][\w$]*)\"?\s*\(", re.IGNORECASE)
+_SCHEMA = frozenset(("create", "alter", "drop", "reindex", "comment", "grant", "revoke", "do", "import"))
+_SET_LOCAL = re.compile(r"set\s+local\s+(?:(time\s+zone)|([\w.\"]+))", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def classify(text: str) -> Statement:
+    """Read one statement; a text of several counts as a plain write unless all of it is control."""
+    body = _COMMENT.sub(" ", text).strip() if ("--" in text or "/*" in text) else text.strip()
+    first = re.match(r"[a-z]+", body, re.IGNORECASE)
+    word = first.group().lower() if first else ""
+    if not body.strip(";").strip():
+        return Statement("empty", writes=False)
+    if word in _STARTS_CONTROL:
+        for pattern, kind in _CONTROL:
+            if found := pattern.match(body):
+                return Statement(kind, name=_fold(found.group(1)) if found.groups() else "")
+    local = _SET_LOCAL.match(body) if word == "set" else None
+    return Statement(
+        "plain",
+        writes=not (word in _READS and not _WRITING.search(_LOCKING.sub(" ", body))),
+        words=frozenset(name.lower() for name in _CALL.findall(body)),
+        changes_schema=word in _SCHEMA,
+        local_setting=("timezone" if local.group(1) else local.group(2).strip('"')) if local else "",
+    )
+
+
+def _fold(name: str) -> str:
+    """The savepoint's name as PostgreSQL compares it."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
