@@ -107,3 +107,148 @@ class IsolationError(HarnessError):
             cause="Inside one transaction SET LOCAL holds for both.",
             fix=["end the first transaction before the other begins", _WAY_OUT],
         )
+
+    @classmethod
+    def interrupted(cls, test: str) -> IsolationError:
+        """A SAVEPOINT command was cancelled on its way; the stack is no longer known."""
+        return cls(
+            f"{test}: a command that opens or closes a transaction was interrupted.",
+            cause="What PostgreSQL has done of it is not known, so nothing more is read from this transaction.",
+            fix=["cancel or time out statements rather than the start of a transaction", _WAY_OUT],
+        )
+
+    @classmethod
+    def leaked(cls, test: str) -> IsolationError:
+        """The test's transaction was ended by something the harness could not see."""
+        return cls(
+            f"{test}: the test's transaction was committed or rolled back past the harness.",
+            cause="A script of several statements, sent as one, ended it; its changes may have stayed.",
+            fix=["end transactions through the session or the connection, not in SQL text", _WAY_OUT],
+        )
+
+    @classmethod
+    def two_loops(cls, test: str) -> IsolationError:
+        """A second event loop asked for a connection while the first cannot answer."""
+        return cls(
+            f"{test}: a second event loop asked for the database while the test's own loop is blocked or idle.",
+            cause="The test's transaction lives on the loop of the test; a synchronous client inside an async "
+            "test, or a fixture on another loop scope, runs a loop of its own.",
+            fix=[
+                "use the async `client` fixture in async tests, or make the test a plain `def`",
+                "give tests and fixtures one loop: asyncio_default_test_loop_scope = "
+                "asyncio_default_fixture_loop_scope",
+                _WAY_OUT,
+            ],
+        )
+
+    @classmethod
+    def connection_lost(cls, test: str) -> IsolationError:
+        """The physical connection closed in the middle of the test."""
+        return cls(
+            f"{test}: the connection that holds the test's transaction was closed by the server.",
+            cause="pg_terminate_backend or a server that stopped; what the test had written is gone.",
+            fix=[_WAY_OUT],
+        )
+
+    @classmethod
+    def not_in_transaction(cls, test: str, message: str) -> IsolationError:
+        """A statement that PostgreSQL refuses inside any transaction."""
+        return cls(
+            f"{test}: PostgreSQL refused a statement inside the test's transaction: {message}",
+            cause="Under rollback isolation every statement runs inside one, AUTOCOMMIT or not.",
+            fix=[_WAY_OUT],
+        )
+
+    @classmethod
+    def raw_control(cls, test: str, sql: str, where: str) -> IsolationError:
+        """Transaction control sent as SQL text, which a savepoint cannot stand for."""
+        return cls(
+            f"{test}: {sql!r} was sent as SQL at {where}.",
+            cause="Inside the test's transaction it would end or leave it, and the test would leak.",
+            fix=["use the session's or connection's own commit() and rollback()", _WAY_OUT],
+        )
+
+    @classmethod
+    def transaction_of_earlier_test(cls, test: str, began: str, earlier: str) -> IsolationError:
+        """A connection goes on with a transaction of a test that has ended."""
+        return cls(
+            f"{test}: a connection goes on with the transaction begun at {began} in {earlier}, which has ended.",
+            cause="A session or a background task has outlived its test; its rows were rolled back.",
+            fix=["close the session, or await the task, before the test ends"],
+        )
+
+    @classmethod
+    def not_offered(cls, name: str) -> IsolationError:
+        """A driver method for which a savepoint cannot stand."""
+        return cls(
+            f"{name} is not available on a connection that has joined a test's transaction.",
+            cause="It acts on the physical connection, which other sessions of the test share.",
+            fix=[_WAY_OUT],
+        )
+
+    @classmethod
+    def outside_test(cls, where: str, test: str) -> IsolationError:
+        """An engine connected to the worker's database and no test has asked for it."""
+        if test:
+            failed = f"{test} reached the test database at {where} without asking for it."
+            cause = "Only tests that ask for the database have a transaction to be rolled back."
+        else:
+            failed = f"the test database was reached at {where} while no test was running."
+            cause = "A fixture of module or session scope, or a task that outlived its test; nothing would undo it."
+        return cls(
+            failed,
+            cause=cause,
+            fix=[
+                "name a fixture of the harness in the test (db_session, client, pg_database)",
+                'ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini',
+                "make the fixture function-scoped" if not test else "mark the test @pytest.mark.pg",
+            ],
+        )
+
+    @classmethod
+    def two_drivers(cls, test: str, first: str, second: str, where: str) -> IsolationError:
+        """Engines of two drivers in one test: two physical connections cannot share a transaction."""
+        return cls(
+            f"{test}: an engine on {second} connected at {where}, and the test's transaction is on {first}.",
+            cause="Two drivers hold two connections, and neither would see the other's rows.",
+            fix=[
+                f"if only db_session is on {first}, set pg_driver = {second!r}",
+                _WAY_OUT,
+            ],
+        )
+
+    @classmethod
+    def unknown_driver(cls, test: str, driver: str, where: str) -> IsolationError:
+        """An engine of a driver that cannot be joined."""
+        return cls(
+            f"{test}: an engine on the driver {driver!r} connected to the test database at {where}.",
+            cause="Rollback isolation joins asyncpg and psycopg (3), synchronous and asynchronous.",
+            fix=["use postgresql+asyncpg:// or postgresql+psycopg://", _WAY_OUT],
+        )
+
+    @classmethod
+    def second_role(cls, test: str, role: str, owner: str, where: str) -> IsolationError:
+        """An engine that logs in as somebody else."""
+        return cls(
+            f"{test}: an engine connected as {role!r} at {where}, and the test's transaction belongs to {owner!r}.",
+            cause="A transaction has one login; joined, the engine would have the rights of the other role.",
+            fix=[_WAY_OUT],
+        )
+
+    @classmethod
+    def busy(cls, test: str) -> IsolationError:
+        """Another session's statement did not end within pg_lock_timeout."""
+        return cls(
+            f"{test}: the test's connection was busy with another session's statement for too long.",
+            cause="Sessions of one test share one connection, and each waits for the other's statement.",
+            fix=["let one statement end before the other begins", "raise --pg-lock-timeout", _WAY_OUT],
+        )
+
+    @classmethod
+    def own_creator(cls, test: str, where: str) -> IsolationError:
+        """An engine that makes its connections itself cannot be joined."""
+        return cls(
+            f"{test}: an engine with a creator of its own connected to the test database at {where}.",
+            cause="create_engine(creator=...) and async_creator= bypass the event by which engines join.",
+            fix=["give the engine a URL in tests", _WAY_OUT],
+        )

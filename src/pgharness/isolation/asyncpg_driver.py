@@ -128,6 +128,7 @@ class AsyncpgLink:
                 user=target.user,
                 password=target.password,
                 database=target.database,
+                ssl=None if target.tls else False,
                 statement_cache_size=_PREPARED,
                 server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
             )

@@ -5,21 +5,25 @@ from __future__ import annotations
 import dataclasses
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 from pgharness.errors import IsolationError
 from pgharness.isolation.origin import origin
 from pgharness.isolation.stack import Stack, Transaction
 from pgharness.isolation.statements import Statement
 
+T = TypeVar("T")
 DriverName = Literal["asyncpg", "psycopg"]
 Level = Literal["", "REPEATABLE READ", "SERIALIZABLE"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """The worker's database, as the links connect to it. ``lock_timeout`` is in seconds."""
+    """The worker's database, as the links connect to it. ``lock_timeout`` is in seconds.
+
+    ``tls`` lets the drivers try TLS first, as they do by default; a server on loopback has none.
+    """
 
     host: str
     port: int
@@ -27,6 +31,7 @@ class Target:
     password: str = dataclasses.field(repr=False)
     database: str
     lock_timeout: float
+    tls: bool = False
     writers: frozenset[str] = frozenset()
 
 
@@ -38,6 +43,8 @@ class Test:
     id: str
     link: Link | None = None
     ended: bool = False
+    errors: list[IsolationError] = dataclasses.field(default_factory=list)
+    """What was raised because rows would have been wrong; fails the test even if it was swallowed."""
 
 
 class Link(Protocol):
@@ -93,7 +100,15 @@ class LinkState:
         with self.guard:
             if statement.changes_schema:
                 self.schema_changed = True
-            return self.batch(self.stack.before(transaction, statement, setting))
+            return self.batch(self._noting(lambda: self.stack.before(transaction, statement, setting)))
+
+    def _noting(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except IsolationError as error:
+            if self.test is not None and error not in self.test.errors:
+                self.test.errors.append(error)
+            raise
 
     def failed(self, transaction: Transaction) -> None:
         with self.guard:
@@ -111,7 +126,7 @@ class LinkState:
         """The simple query for a SAVEPOINT statement; None if PostgreSQL must refuse the name."""
         with self.guard:
             if statement.kind == "savepoint":
-                return self.batch(self.stack.savepoint(transaction, statement.name))
+                return self.batch(self._noting(lambda: self.stack.savepoint(transaction, statement.name)))
             if statement.kind == "release":
                 sql = self.stack.release_to(transaction, statement.name)
             else:

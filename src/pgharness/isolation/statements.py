@@ -53,7 +53,9 @@ _CONTROL: tuple[tuple[re.Pattern[str], Kind], ...] = (
 _STARTS_CONTROL = frozenset(
     ("savepoint", "release", "rollback", "begin", "start", "commit", "end", "abort", "prepare", "listen")
 )
-_READS = frozenset(("select", "values", "table", "show", "fetch", "with", "explain"))
+_READS = frozenset(
+    ("select", "values", "table", "show", "fetch", "with", "explain", "declare", "close", "move")
+)
 _LOCKING = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b", re.IGNORECASE)
 _WRITING = re.compile(r"\b(?:insert|update|delete|merge|into|analyze|analyse|nextval|setval)\b", re.IGNORECASE)
 _CALL = re.compile(r"([a-z_][\w$]*)\"?\s*\(", re.IGNORECASE)

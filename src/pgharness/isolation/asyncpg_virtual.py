@@ -1,0 +1,452 @@
+"""What a joined asyncpg engine holds: `asyncpg.Connection` as the application knows it.
+
+A virtual connection is bound to no event loop and to no test: between two transactions it holds
+nothing, so an application's pool may keep it as long as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import asyncpg
+
+from pgharness.errors import IsolationError
+from pgharness.isolation.asyncpg_driver import AsyncpgLink
+from pgharness.isolation.link import Test, level_of, local_setting
+from pgharness.isolation.origin import origin
+from pgharness.isolation.stack import Transaction
+from pgharness.isolation.statements import Statement, classify
+
+T = TypeVar("T")
+_COPY = Statement("plain", writes=True)
+_FETCH = Statement("plain", writes=False)
+_CONTROL = frozenset(("savepoint", "release", "rollback to"))
+
+
+class VirtualConnection:
+    """An `asyncpg.Connection` whose transactions are savepoints of the test's one.
+
+    Args:
+        link: Yields the link of the running test; raises if no test runs.
+        settings: The ``server_settings`` this connection was asked for.
+        record_class: As asyncpg's.
+    """
+
+    def __init__(
+        self,
+        link: Callable[[], AsyncpgLink],
+        settings: Mapping[str, str],
+        record_class: type | None = None,
+    ) -> None:
+        self._link_of_test = link
+        self._settings = settings
+        self._record_class = record_class
+        self._transaction: Transaction | None = None
+        self._test: Test | None = None
+        self._link: AsyncpgLink | None = None
+        self._closed = False
+        self._depth = 0
+        self._by_hand = False
+
+    # -- transactions ---------------------------------------------------------------------------
+
+    def transaction(
+        self, *, isolation: str | None = None, readonly: bool = False, deferrable: bool = False
+    ) -> VirtualTransaction:
+        return VirtualTransaction(self, isolation, readonly)
+
+    def is_in_transaction(self) -> bool:
+        return self._transaction is not None
+
+    def _begin(self, isolation: str | None, readonly: bool) -> None:
+        link = self._current_link()
+        self._transaction = Transaction(
+            origin(), read_only=readonly, snapshot=level_of(isolation), settings=self._settings
+        )
+        self._test, self._link = link.state.test, link
+
+    def _end(self, *, commit: bool) -> None:
+        transaction, link, test = self._transaction, self._link, self._test
+        self._transaction = self._link = self._test = None
+        self._depth, self._by_hand = 0, False
+        if transaction is None or link is None or transaction.ended or test is not link.state.test:
+            return  # what a test left open was rolled back with it
+        if commit:
+            link.state.commit(transaction)
+        else:
+            link.state.rollback(transaction)
+
+    def _current_link(self) -> AsyncpgLink:
+        if self._closed:
+            raise asyncpg.InterfaceError("connection is closed")
+        link = self._link_of_test()
+        if self._transaction is not None and self._test is not link.state.test:
+            began, self._transaction = self._transaction.origin, None
+            raise IsolationError.transaction_of_earlier_test(
+                link.state.test.id if link.state.test else "", began, self._test.id if self._test else ""
+            )
+        return link
+
+    # -- statements -------------------------------------------------------------------------------
+
+    async def _run(
+        self,
+        query: str,
+        args: Iterable[Any],
+        call: Callable[[asyncpg.Connection[Any]], Awaitable[T]],
+        statement: Statement | None = None,
+    ) -> T | None:
+        """Run one statement; without a transaction of its own it commits by itself."""
+        statement = statement or classify(query)
+        link = self._current_link()
+        if statement.kind == "empty":
+            return None
+        if statement.kind != "plain":
+            await self._control(link, statement, query)
+            return None
+        setting = local_setting(statement, query, tuple(args))
+        transaction = self._transaction
+        if transaction is not None:
+            return await link.reach(lambda: link.run(transaction, statement, call, setting))
+        single = Transaction(origin(), settings=self._settings)
+        try:
+            result = await link.reach(lambda: link.run(single, statement, call))
+        except BaseException:
+            link.state.rollback(single)
+            raise
+        link.state.commit(single)
+        return result
+
+    async def _control(self, link: AsyncpgLink, statement: Statement, query: str) -> None:
+        transaction = self._transaction
+        if statement.kind in _CONTROL:
+            if transaction is None:
+                raise asyncpg.NoActiveSQLTransactionError(
+                    f"{query.split()[0].upper()} can only be used in transaction blocks"
+                )
+            await link.reach(lambda: link.control(transaction, statement, query))
+        elif statement.kind == "begin" and transaction is None:
+            self._begin(None, "read only" in query.lower())
+            self._by_hand = True
+        elif statement.kind in ("commit", "rollback") and self._by_hand:
+            self._end(commit=statement.kind == "commit")
+        else:
+            raise IsolationError.raw_control(link.state.stack.test, query.strip(), origin())
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        status = await self._run(query, args, lambda c: c.execute(query, *args, timeout=timeout))
+        return status if status is not None else query.strip().split(" ")[0].rstrip(";").upper()
+
+    async def executemany(self, command: str, args: Iterable[Any], *, timeout: float | None = None) -> None:
+        await self._run(command, (), lambda c: c.executemany(command, args, timeout=timeout))
+
+    async def fetch(
+        self, query: str, *args: Any, timeout: float | None = None, record_class: type | None = None
+    ) -> list[Any]:
+        options = self._options(record_class)
+        rows = await self._run(query, args, lambda c: c.fetch(query, *args, timeout=timeout, **options))
+        return rows if rows is not None else []
+
+    async def fetchrow(
+        self, query: str, *args: Any, timeout: float | None = None, record_class: type | None = None
+    ) -> Any:
+        options = self._options(record_class)
+        return await self._run(query, args, lambda c: c.fetchrow(query, *args, timeout=timeout, **options))
+
+    async def fetchval(
+        self, query: str, *args: Any, column: int = 0, timeout: float | None = None
+    ) -> Any:
+        return await self._run(
+            query, args, lambda c: c.fetchval(query, *args, column=column, timeout=timeout)
+        )
+
+    def _options(self, record_class: type | None) -> dict[str, Any]:
+        wanted = record_class or self._record_class
+        return {"record_class": wanted} if wanted else {}
+
+    async def prepare(
+        self,
+        query: str,
+        *,
+        name: str | None = None,
+        timeout: float | None = None,
+        record_class: type | None = None,
+    ) -> VirtualPrepared:
+        prepared = VirtualPrepared(self, query, record_class or self._record_class)
+        await prepared._describe()
+        return prepared
+
+    def cursor(
+        self,
+        query: str,
+        *args: Any,
+        prefetch: int | None = None,
+        timeout: float | None = None,
+        record_class: type | None = None,
+    ) -> VirtualCursor:
+        return VirtualCursor(
+            VirtualPrepared(self, query, record_class or self._record_class), args, prefetch, timeout
+        )
+
+    # -- copy ---------------------------------------------------------------------------------------
+
+    async def copy_from_table(self, table_name: str, **options: Any) -> Any:
+        return await self._run("COPY", (), lambda c: c.copy_from_table(table_name, **options), _FETCH)
+
+    async def copy_from_query(self, query: str, *args: Any, **options: Any) -> Any:
+        return await self._run(query, (), lambda c: c.copy_from_query(query, *args, **options), _COPY)
+
+    async def copy_to_table(self, table_name: str, **options: Any) -> Any:
+        return await self._run("COPY", (), lambda c: c.copy_to_table(table_name, **options), _COPY)
+
+    async def copy_records_to_table(self, table_name: str, **options: Any) -> Any:
+        return await self._run("COPY", (), lambda c: c.copy_records_to_table(table_name, **options), _COPY)
+
+    # -- types and state ------------------------------------------------------------------------------
+
+    async def set_type_codec(self, typename: str, *, schema: str = "public", **options: Any) -> None:
+        """As asyncpg's; codecs belong to the physical connection, so the same one is set once."""
+        link = self._current_link()
+
+        async def set_once() -> None:
+            async with link.lock():
+                connection = await link.ready()
+                if link.codecs.get((schema, typename)) != options:
+                    await connection.set_type_codec(typename, schema=schema, **options)
+                    link.codecs[schema, typename] = options
+
+        await link.reach(set_once)
+
+    async def _on_physical(self, call: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
+        link = self._current_link()
+
+        async def locked() -> T:
+            async with link.lock():
+                return await call(await link.ready())
+
+        return await link.reach(locked)
+
+    async def reset_type_codec(self, typename: str, *, schema: str = "public") -> None:
+        self._current_link().codecs.pop((schema, typename), None)
+        await self._on_physical(lambda c: c.reset_type_codec(typename, schema=schema))
+
+    async def set_builtin_type_codec(self, typename: str, **options: Any) -> None:
+        await self._on_physical(lambda c: c.set_builtin_type_codec(typename, **options))
+
+    async def reload_schema_state(self) -> None:
+        await self._on_physical(lambda c: c.reload_schema_state())
+
+    def _physical(self) -> asyncpg.Connection[Any]:
+        connection = self._current_link().connection
+        if connection is None:
+            raise asyncpg.InterfaceError("the connection is not open yet")
+        return connection
+
+    def get_server_pid(self) -> int:
+        return self._physical().get_server_pid()
+
+    def get_server_version(self) -> Any:
+        return self._physical().get_server_version()
+
+    def get_settings(self) -> Any:
+        return self._physical().get_settings()
+
+    def get_reset_query(self) -> str:
+        return ""
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    async def reset(self, *, timeout: float | None = None) -> None:
+        self._end(commit=False)
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        self.terminate()
+
+    def terminate(self) -> None:
+        self._end(commit=False)
+        self._closed = True
+
+    def add_log_listener(self, callback: Any) -> None:
+        self._physical().add_log_listener(callback)
+
+    def remove_log_listener(self, callback: Any) -> None:
+        self._physical().remove_log_listener(callback)
+
+    def add_termination_listener(self, callback: Any) -> None:
+        """Accepted and never called: a virtual connection is not terminated by the server."""
+
+    def remove_termination_listener(self, callback: Any) -> None:
+        """See `add_termination_listener`."""
+
+    async def add_listener(self, channel: str, callback: Any) -> NoReturn:
+        raise IsolationError.raw_control(self._current_link().state.stack.test, f"LISTEN {channel}", origin())
+
+    async def remove_listener(self, channel: str, callback: Any) -> None:
+        """Nothing can have been added."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_") or not hasattr(asyncpg.Connection, name):
+            raise AttributeError(name)
+        raise IsolationError.not_offered("asyncpg.Connection." + name)
+
+
+class VirtualTransaction:
+    """An `asyncpg.transaction.Transaction`: the outermost is the connection's, inner ones savepoints."""
+
+    def __init__(self, connection: VirtualConnection, isolation: str | None, readonly: bool) -> None:
+        self._connection = connection
+        self._isolation = isolation
+        self._readonly = readonly
+        self._label = ""
+
+    async def start(self) -> None:
+        connection = self._connection
+        if connection._transaction is None:
+            connection._begin(self._isolation, self._readonly)
+            return
+        connection._depth += 1
+        self._label = f"asyncpg_{connection._depth}"
+        await connection.execute(f"SAVEPOINT {self._label}")
+
+    async def commit(self) -> None:
+        if not self._label:
+            self._connection._end(commit=True)
+            return
+        self._connection._depth -= 1
+        await self._connection.execute(f"RELEASE SAVEPOINT {self._label}")
+
+    async def rollback(self) -> None:
+        if not self._label:
+            self._connection._end(commit=False)
+            return
+        self._connection._depth -= 1
+        await self._connection.execute(f"ROLLBACK TO SAVEPOINT {self._label}")
+
+    async def __aenter__(self) -> VirtualTransaction:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        if kind is None:
+            await self.commit()
+        else:
+            await self.rollback()
+
+
+class VirtualPrepared:
+    """An `asyncpg.prepared_stmt.PreparedStatement`, prepared where the running test needs it."""
+
+    def __init__(self, connection: VirtualConnection, query: str, record_class: type | None) -> None:
+        self._connection = connection
+        self._query = query
+        self._record_class = record_class
+        self._attributes: tuple[Any, ...] = ()
+        self._parameters: tuple[Any, ...] = ()
+        self._status: str | None = None
+
+    async def _describe(self) -> None:
+        if classify(self._query).kind != "plain":
+            return
+
+        async def describe(_: asyncpg.Connection[Any], prepared: Any) -> None:
+            self._attributes, self._parameters = prepared.get_attributes(), prepared.get_parameters()
+
+        await self._use((), describe, _FETCH)
+
+    async def _use(
+        self,
+        args: Iterable[Any],
+        call: Callable[[asyncpg.Connection[Any], Any], Awaitable[T]],
+        statement: Statement | None = None,
+    ) -> T | None:
+        link = self._connection._current_link()
+
+        async def use(connection: asyncpg.Connection[Any]) -> T:
+            prepared = await link.prepared(connection, self._query, self._record_class)
+            result = await call(connection, prepared)
+            self._status = prepared.get_statusmsg()
+            return result
+
+        return await self._connection._run(self._query, args, use, statement)
+
+    async def fetch(self, *args: Any, timeout: float | None = None) -> list[Any]:
+        rows = await self._use(args, lambda _, p: p.fetch(*args, timeout=timeout))
+        return rows if rows is not None else []
+
+    async def fetchrow(self, *args: Any, timeout: float | None = None) -> Any:
+        return await self._use(args, lambda _, p: p.fetchrow(*args, timeout=timeout))
+
+    async def fetchval(self, *args: Any, column: int = 0, timeout: float | None = None) -> Any:
+        return await self._use(args, lambda _, p: p.fetchval(*args, column=column, timeout=timeout))
+
+    async def executemany(self, args: Iterable[Any], *, timeout: float | None = None) -> None:
+        await self._use((), lambda _, p: p.executemany(args, timeout=timeout))
+
+    async def explain(self, *args: Any, analyze: bool = False) -> Any:
+        return await self._use(args, lambda _, p: p.explain(*args, analyze=analyze))
+
+    def cursor(self, *args: Any, prefetch: int | None = None, timeout: float | None = None) -> VirtualCursor:
+        return VirtualCursor(self, args, prefetch, timeout)
+
+    def get_attributes(self) -> tuple[Any, ...]:
+        return self._attributes
+
+    def get_parameters(self) -> tuple[Any, ...]:
+        return self._parameters
+
+    def get_query(self) -> str:
+        return self._query
+
+    def get_name(self) -> str:
+        return ""
+
+    def get_statusmsg(self) -> str | None:
+        return self._status
+
+
+class VirtualCursor:
+    """An asyncpg cursor, awaited for its object or iterated over, as asyncpg's ``CursorFactory``."""
+
+    def __init__(
+        self, prepared: VirtualPrepared, args: tuple[Any, ...], prefetch: int | None, timeout: float | None
+    ) -> None:
+        self._prepared = prepared
+        self._args = args
+        self._prefetch = prefetch or 50
+        self._timeout = timeout
+        self._cursor: Any = None
+
+    def __await__(self) -> Generator[Any, None, VirtualCursor]:
+        return self._open().__await__()
+
+    async def _open(self) -> VirtualCursor:
+        if not self._prepared._connection.is_in_transaction():
+            raise asyncpg.NoActiveSQLTransactionError("cursor cannot be created outside of a transaction")
+
+        async def open_(_: asyncpg.Connection[Any], prepared: Any) -> Any:
+            return await prepared.cursor(*self._args, timeout=self._timeout)
+
+        self._cursor = await self._prepared._use(self._args, open_)
+        return self
+
+    async def _step(self, call: Callable[[Any], Awaitable[T]]) -> T:
+        connection = self._prepared._connection
+        result = await connection._run("FETCH", (), lambda _: call(self._cursor), _FETCH)
+        return result  # type: ignore[return-value]
+
+    async def fetch(self, n: int, *, timeout: float | None = None) -> list[Any]:
+        return await self._step(lambda cursor: cursor.fetch(n, timeout=timeout))
+
+    async def fetchrow(self, *, timeout: float | None = None) -> Any:
+        return await self._step(lambda cursor: cursor.fetchrow(timeout=timeout))
+
+    async def forward(self, n: int, *, timeout: float | None = None) -> int:
+        return await self._step(lambda cursor: cursor.forward(n, timeout=timeout))
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        await self._open()
+        while rows := await self.fetch(self._prefetch):
+            for row in rows:
+                yield row

@@ -1,0 +1,106 @@
+"""Where SQLAlchemy asks for a driver connection: listeners on every engine and every pool.
+
+The listeners are on the classes, so they hold for engines made before and after, by anybody. They
+look only at connections to the worker's own database; everything else passes untouched.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import Engine, event, exc
+from sqlalchemy.pool import Pool
+
+from pgharness.errors import IsolationError
+from pgharness.isolation.origin import origin
+from pgharness.isolation.rollback import Rollback
+
+Isolation = Literal["rollback", "database"]
+_INFO = "pgharness"
+
+
+class Engines:
+    """Sends each engine's connections where the running test's isolation wants them.
+
+    Args:
+        rollback: Yields the virtual connections.
+    """
+
+    def __init__(self, rollback: Rollback) -> None:
+        self.rollback = rollback
+        self.database = rollback.target.database
+        self.isolation: Isolation | None = None
+        """That of the running test; None while no test runs that asked for the database."""
+        self.outsider = ""
+        """The running test, if it has not asked for the database."""
+        self.generation = 0
+        """Counts the databases that have stood under the worker's name."""
+        self.drivers: list[str] = []
+        """The drivers that have connected, in order."""
+        self._installed = False
+
+    def install(self) -> None:
+        if not self._installed:
+            event.listen(Engine, "do_connect", self._do_connect)
+            event.listen(Pool, "connect", self._connected)
+            event.listen(Pool, "checkout", self._checkout)
+            self._installed = True
+
+    def remove(self) -> None:
+        if self._installed:
+            event.remove(Engine, "do_connect", self._do_connect)
+            event.remove(Pool, "connect", self._connected)
+            event.remove(Pool, "checkout", self._checkout)
+            self._installed = False
+
+    def _do_connect(self, dialect: Any, record: Any, cargs: list[Any], cparams: dict[str, Any]) -> Any:
+        if not self._is_ours(cargs, cparams):
+            return None
+        if dialect.driver not in self.drivers:
+            self.drivers.append(dialect.driver)
+        if self.isolation == "database":
+            return None
+        if self.isolation is None:
+            raise IsolationError.outside_test(origin(), self.outsider)
+        joined = self.rollback.join(
+            dialect.driver, is_async=dialect.is_async, options=cparams, user=cparams.get("user")
+        )
+        if record is not None:
+            record.info[_INFO] = "virtual"
+        return joined
+
+    def _is_ours(self, cargs: list[Any], cparams: dict[str, Any]) -> bool:
+        name = cparams.get("database") or cparams.get("dbname")
+        if name is not None:
+            return bool(name == self.database)
+        return any(isinstance(arg, str) and self.database in arg for arg in cargs)
+
+    def _connected(self, connection: Any, record: Any) -> None:
+        if record.info.get(_INFO) == "virtual" or not self._is_real_to_ours(connection):
+            return
+        if self.isolation == "database":
+            record.info[_INFO] = self.generation
+        elif self.isolation == "rollback":
+            test = self.rollback.test
+            raise IsolationError.own_creator(test.id if test else "", origin())
+
+    def _is_real_to_ours(self, connection: Any) -> bool:
+        driver = getattr(connection, "driver_connection", connection)
+        for path in (("_params", "database"), ("info", "dbname")):  # asyncpg; psycopg 2 and 3
+            found: Any = driver
+            for name in path:
+                found = getattr(found, name, None)
+            if found is not None:
+                return bool(found == self.database)
+        return False
+
+    def _checkout(self, connection: Any, record: Any, proxy: Any) -> None:
+        """Refuse to hand out what a pool has kept from a test of another isolation."""
+        kept = record.info.get(_INFO)
+        if kept is None:
+            return
+        wanted: object = "virtual" if self.isolation == "rollback" else self.generation
+        if self.isolation is None:
+            raise IsolationError.outside_test(origin(), self.outsider)
+        if kept != wanted:
+            raise exc.InvalidatePoolError

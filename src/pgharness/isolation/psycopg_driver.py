@@ -1,0 +1,177 @@
+"""Joining psycopg 3: virtual connections over one libpq connection.
+
+psycopg's synchronous and asynchronous connections are two faces of the same `PGconn`, and both
+do their work in generators; so one libpq connection serves both, from any thread and any loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import psycopg
+from psycopg import generators, pq
+
+from pgharness.errors import IsolationError
+from pgharness.isolation.link import LinkState, Target, Test
+from pgharness.isolation.stack import Transaction
+from pgharness.isolation.statements import Statement
+
+_END_MILLISECONDS = 5000
+_FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
+
+
+class SharedLock:
+    """A lock that threads and event loops share, so that a statement is sent after the other.
+
+    Args:
+        seconds: How long to wait for it.
+        on_timeout: Yields the error to raise then.
+    """
+
+    def __init__(self, seconds: float, on_timeout: Any) -> None:
+        self._lock = threading.Lock()
+        self._seconds = seconds
+        self._on_timeout = on_timeout
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._seconds):
+            raise self._on_timeout()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    async def __aenter__(self) -> None:
+        deadline = time.monotonic() + self._seconds
+        while not self._lock.acquire(blocking=False):
+            if time.monotonic() > deadline:
+                raise self._on_timeout()
+            await asyncio.sleep(0.0005)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class PsycopgLink:
+    """One libpq connection, and the lock that keeps its statements in order."""
+
+    driver = "psycopg"
+
+    def __init__(self, target: Target) -> None:
+        self.state = LinkState(target)
+        self.lock = self._new_lock()
+        self.single: Transaction | None = None
+        """The statement of an autocommit connection that has not been committed yet."""
+        self._real: psycopg.Connection[Any] | None = None
+
+    def _new_lock(self) -> SharedLock:
+        return SharedLock(
+            self.state.target.lock_timeout, lambda: IsolationError.busy(self.state.stack.test)
+        )
+
+    # -- the test -----------------------------------------------------------------------------
+
+    def start(self, test: Test) -> None:
+        self.state.reset(test)
+        self.single = None
+        self.lock = self._new_lock()  # the lock of a test that was cut off may still be held
+
+    def finish(self) -> IsolationError | None:
+        real = self._real
+        if real is None or real.closed:
+            self._real = None
+            return None
+        error: IsolationError | None = None
+        try:
+            if self.state.begun:
+                if real.info.transaction_status == pq.TransactionStatus.IDLE:
+                    error = IsolationError.leaked(self.state.stack.test)
+                real.execute("ROLLBACK", prepare=False)
+            if self.state.schema_changed:
+                real.execute("DEALLOCATE ALL", prepare=False)
+                self.prepared.clear()
+                self.prepared._to_flush.clear()  # noqa: SLF001 - just deallocated, all of them
+        except psycopg.Error:
+            self.close()
+        self.state.reset(None)
+        return error
+
+    def close(self) -> None:
+        real, self._real = self._real, None
+        if real is not None:
+            real.close()
+
+    # -- the physical connection --------------------------------------------------------------------
+
+    def connection(self) -> psycopg.Connection[Any]:
+        """The physical connection, opened when first asked for."""
+        if self._real is None:
+            target = self.state.target
+            self._real = psycopg.connect(
+                host=target.host,
+                port=target.port,
+                user=target.user,
+                password=target.password,
+                dbname=target.database,
+                autocommit=True,
+                options=f"-c lock_timeout={int(target.lock_timeout * 1000)}ms",
+            )
+        elif self._real.closed:
+            raise IsolationError.connection_lost(self.state.stack.test)
+        return self._real
+
+    @property
+    def prepared(self) -> Any:
+        """The prepared statements of the libpq connection, by the names they have on the server."""
+        return self.connection()._prepared  # noqa: SLF001 - names are unique per PGconn, not per object
+
+    def know_defaults(self, settings: Mapping[str, str]) -> None:
+        """Learn the server's values of the parameters in ``settings``."""
+        for name in settings:
+            if name not in self.state.defaults:
+                row = self.connection().execute("SELECT current_setting(%s, true)", (name,)).fetchone()
+                self.state.defaults[name] = (row and row[0]) or ""
+
+    # -- generators, run while the lock is held ---------------------------------------------------------
+
+    def note_failure(self) -> None:
+        """Lay a failed transaction at the door of whoever ran the last statement."""
+        state = self.state
+        failed = self.connection().info.transaction_status == pq.TransactionStatus.INERROR
+        if failed and not state.stack.aborted and state.stack.savepoints:
+            state.failed(state.stack.savepoints[-1].owner)
+
+    def end_single(self) -> None:
+        """Commit the last statement of an autocommit connection, or undo it if it failed."""
+        single, self.single = self.single, None
+        if single is not None:
+            self.state.commit(single)
+
+    def begin_statement(
+        self, transaction: Transaction, statement: Statement, setting: str
+    ) -> Generator[Any, Any, None]:
+        """Send what must precede ``statement`` of ``transaction``."""
+        if transaction.failed:
+            raise psycopg.errors.InFailedSqlTransaction(
+                "current transaction is aborted, commands ignored until end of transaction block"
+            )
+        yield from self.send(self.state.before(transaction, statement, setting))
+
+    def send(self, sql: str) -> Generator[Any, Any, None]:
+        """Send ``sql`` as one simple query and wait for it."""
+        if not sql:
+            return
+        pgconn = self.connection().pgconn
+        pgconn.send_query(sql.encode())
+        try:
+            results = yield from generators.execute(pgconn)
+        except BaseException:
+            self.state.interrupt()
+            raise
+        for result in results:
+            if result.status in _FAILED:
+                self.state.interrupt()
+                raise psycopg.errors.error_from_result(result)

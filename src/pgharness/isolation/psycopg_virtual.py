@@ -1,0 +1,364 @@
+"""What a joined psycopg engine holds: `psycopg.Connection` and `AsyncConnection` over a shared PGconn.
+
+Both derive from psycopg's own classes, so cursors, COPY, adapters and row factories are the real
+ones; replaced are the generators that begin and end transactions. Those are psycopg's internals
+(``_start_query``, ``_exec_command``, ``_commit_gen``, ``_rollback_gen``), the same from 3.1 to 3.3.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import AdaptersMap
+
+from pgharness.errors import IsolationError
+from pgharness.isolation.link import Test, level_of, local_setting
+from pgharness.isolation.origin import origin
+from pgharness.isolation.psycopg_driver import PsycopgLink
+from pgharness.isolation.stack import Transaction
+from pgharness.isolation.statements import Statement, classify
+
+if TYPE_CHECKING:
+    Base = psycopg.Connection[Any]
+else:
+    Base = object
+
+_CONTROL = frozenset(("savepoint", "release", "rollback to"))
+_FETCH = Statement("plain", writes=False)
+
+
+class _Info(psycopg.ConnectionInfo):
+    """`Connection.info` with the transaction status of the virtual connection."""
+
+    virtual: VirtualMixin
+
+    @property
+    def transaction_status(self) -> pq.TransactionStatus:
+        return self.virtual._status()
+
+
+class _Status:
+    """What a psycopg `Transaction` asks of its PGconn."""
+
+    def __init__(self, virtual: VirtualMixin) -> None:
+        self._virtual = virtual
+
+    @property
+    def transaction_status(self) -> pq.TransactionStatus:
+        return self._virtual._status()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._virtual.pgconn, name)
+
+
+class VirtualMixin(Base):
+    """The transactions of a virtual connection, for both faces of psycopg."""
+
+    def _join(self, link: Callable[[], PsycopgLink], options: Mapping[str, Any]) -> None:
+        """Take part in the tests of ``link``; ``options`` are the arguments of ``connect``."""
+        current = link()
+        self._link_of_test = link
+        self._transaction: Transaction | None = None
+        self._test: Test | None = None
+        self._virtually_closed = False
+        self._begun_by_hand = False
+        self._query_text: str | None = None
+        self._query_args: Any = None
+        self._autocommit = bool(options.get("autocommit", False))
+        self._prepared = current.prepared
+        self.lock = current.lock  # type: ignore[assignment]
+        self._settings = _settings(options.get("options"))
+        current.know_defaults(self._settings)
+        if options.get("row_factory"):
+            self.row_factory = options["row_factory"]
+        self.cursor_factory = _with_text(options.get("cursor_factory") or self.cursor_factory)
+        self.server_cursor_factory = _with_text(self.server_cursor_factory)
+        if options.get("context"):
+            self._adapters = AdaptersMap(options["context"].adapters)
+
+    def _current_link(self) -> PsycopgLink:
+        if self._virtually_closed:
+            raise psycopg.OperationalError("the connection is closed")
+        link = self._link_of_test()
+        if self._transaction is not None and self._test is not link.state.test:
+            began, self._transaction = self._transaction.origin, None
+            raise IsolationError.transaction_of_earlier_test(
+                link.state.stack.test, began, self._test.id if self._test else ""
+            )
+        self._follow(link)
+        return link
+
+    def _follow(self, link: PsycopgLink) -> None:
+        """Use the libpq connection and the lock of the running test; a pool keeps us for longer."""
+        pgconn = link.connection().pgconn
+        if self.pgconn is not pgconn:
+            self.pgconn = pgconn
+            self._prepared = link.prepared
+        self.lock = link.lock  # type: ignore[assignment]
+
+    def _status(self) -> pq.TransactionStatus:
+        transaction = self._transaction
+        if transaction is None:
+            return pq.TransactionStatus.IDLE
+        real = self.pgconn.transaction_status
+        top = self._link_of_test().state.stack.savepoints
+        mine = bool(top) and top[-1].owner is transaction
+        if transaction.failed or (real == pq.TransactionStatus.INERROR and mine):
+            return pq.TransactionStatus.INERROR
+        return pq.TransactionStatus.INTRANS
+
+    # -- psycopg's generators ---------------------------------------------------------------------
+
+    def _start_query(self) -> Generator[Any, Any, None]:
+        link = self._current_link()
+        text, args, self._query_text, self._query_args = self._query_text, self._query_args, None, None
+        statement = classify(text) if text is not None else _FETCH
+        link.note_failure()
+        link.end_single()
+        if statement.kind == "empty":
+            return
+        if statement.kind != "plain":
+            raise IsolationError.raw_control(link.state.stack.test, (text or "").strip(), origin())
+        if self._transaction is None:
+            if self._autocommit:
+                link.single = single = Transaction(origin(), settings=self._settings)
+                yield from link.begin_statement(single, statement, "")
+                return
+            self._begin(link)
+        assert self._transaction is not None  # noqa: S101 - for the type checker
+        setting = local_setting(statement, text or "", args)
+        yield from link.begin_statement(self._transaction, statement, setting)
+
+    def _begin(self, link: PsycopgLink) -> None:
+        level = self._isolation_level
+        self._transaction = Transaction(
+            origin(),
+            read_only=bool(self._read_only),
+            snapshot=level_of(level.name if level is not None else None),
+            settings=self._settings,
+        )
+        self._test = link.state.test
+
+    def _control_gen(self, statement: Statement, text: str) -> Generator[Any, Any, None]:
+        """Run transaction control: the application's savepoints, psycopg's own BEGIN and COMMIT."""
+        link = self._current_link()
+        link.note_failure()
+        link.end_single()
+        transaction = self._transaction
+        if statement.kind in _CONTROL:
+            if transaction is None:
+                if self._autocommit:
+                    raise psycopg.errors.NoActiveSqlTransaction(
+                        f"{text.split()[0].upper()} can only be used in transaction blocks"
+                    )
+                self._begin(link)
+                transaction = self._transaction
+            assert transaction is not None  # noqa: S101 - for the type checker
+            if transaction.failed and statement.kind != "rollback to":
+                yield from link.begin_statement(transaction, _FETCH, "")  # raises as PostgreSQL does
+            sql = link.state.control(transaction, statement)
+            yield from link.send(sql if sql is not None else text)
+        elif statement.kind == "begin" and transaction is None:
+            self._begin(link)
+        elif statement.kind in ("commit", "rollback"):
+            self._end(commit=statement.kind == "commit")
+
+    def _end(self, *, commit: bool) -> None:
+        transaction, test = self._transaction, self._test
+        self._transaction = self._test = None
+        self._begun_by_hand = False
+        if transaction is None or test is None or test.ended or not isinstance(test.link, PsycopgLink):
+            return  # what a test left open was rolled back with it
+        link = test.link
+        link.note_failure()
+        if commit:
+            link.state.commit(transaction)
+        else:
+            link.state.rollback(transaction)
+
+    def _exec_command(self, command: Any, result_format: Any = pq.Format.TEXT) -> Generator[Any, Any, Any]:
+        text = _text(command, self)
+        statement = classify(text)
+        if statement.kind in ("plain", "empty", "refused"):
+            return (yield from super()._exec_command(command, result_format))
+        yield from self._control_gen(statement, text)
+        return None
+
+    def _commit_gen(self) -> Generator[Any, Any, None]:
+        if self._num_transactions:
+            yield from super()._commit_gen()  # raises
+        self._end(commit=True)
+        yield from ()
+
+    def _rollback_gen(self) -> Generator[Any, Any, None]:
+        if self._num_transactions:
+            yield from super()._rollback_gen()  # raises
+        self._end(commit=False)
+        yield from ()
+
+    def _check_intrans_gen(self, attribute: str) -> Generator[Any, Any, None]:
+        status = self._status()
+        if status != pq.TransactionStatus.IDLE:
+            raise psycopg.ProgrammingError(
+                f"can't change {attribute!r} now: connection in transaction status {status.name}"
+            )
+        yield from ()
+
+    # -- the public face ---------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        return self._virtually_closed
+
+    @property
+    def info(self) -> psycopg.ConnectionInfo:
+        info = _Info(self.pgconn)
+        info.virtual = self
+        return info
+
+    def _close(self) -> None:
+        if not self._virtually_closed:
+            self._end(commit=False)
+            self._virtually_closed = True
+
+    def __del__(self, _warn: Any = None, /) -> None:
+        """Nothing to warn of: a virtual connection holds no socket."""
+
+    def pipeline(self) -> NoReturn:
+        raise IsolationError.not_offered("psycopg.Connection.pipeline")
+
+    def notifies(self, *_: Any, **__: Any) -> NoReturn:
+        raise IsolationError.not_offered("psycopg.Connection.notifies")
+
+
+class VirtualConnection(VirtualMixin, psycopg.Connection[Any]):
+    """A synchronous `psycopg.Connection` that has joined the test's transaction."""
+
+    def __init__(self, link: Callable[[], PsycopgLink], options: Mapping[str, Any]) -> None:
+        super().__init__(link().connection().pgconn)
+        self._join(link, options)
+
+    def close(self) -> None:
+        self._close()
+
+    def commit(self) -> None:
+        self._ready()
+        super().commit()
+
+    def rollback(self) -> None:
+        self._ready()
+        super().rollback()
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        self._current_link()
+        return super().cursor(*args, **kwargs)
+
+    def _ready(self) -> None:
+        if self._transaction is not None and not self._virtually_closed:
+            self._current_link()
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        transaction = psycopg.Transaction(self, savepoint_name, force_rollback)
+        transaction.pgconn = cast(Any, _Status(self))
+        with transaction:
+            yield transaction
+
+
+class AsyncVirtualConnection(VirtualMixin, psycopg.AsyncConnection[Any]):  # type: ignore[misc] # the mixin is typed after Connection
+    """An asynchronous `psycopg.AsyncConnection` that has joined the test's transaction."""
+
+    def __init__(self, link: Callable[[], PsycopgLink], options: Mapping[str, Any]) -> None:
+        super().__init__(link().connection().pgconn)  # type: ignore[arg-type]
+        self._join(link, options)
+
+    async def close(self) -> None:  # type: ignore[override]
+        self._close()
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        self._current_link()
+        return super().cursor(*args, **kwargs)
+
+    @asynccontextmanager
+    async def transaction(  # type: ignore[override]
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[psycopg.AsyncTransaction]:
+        transaction = psycopg.AsyncTransaction(self, savepoint_name, force_rollback)  # type: ignore[arg-type]
+        transaction.pgconn = cast(Any, _Status(self))
+        async with transaction:
+            yield transaction
+
+
+# -- cursors that tell their connection what they are about to send -----------------------------------
+
+
+class _TextMixin:
+    _conn: Any
+
+    def _start_query(self, query: Any = None) -> Generator[Any, Any, None]:
+        self._conn._query_text = _text(query, self._conn) if query is not None else None
+        yield from super()._start_query(query)  # type: ignore[misc]
+
+    def _execute_gen(self, query: Any, params: Any = None, **options: Any) -> Generator[Any, Any, None]:
+        conn = self._conn
+        text = _text(query, conn)
+        statement = classify(text)
+        if statement.kind in ("plain", "empty", "refused"):
+            conn._query_args = params
+            yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
+            return
+        if statement.kind not in _CONTROL:
+            yield from self._by_hand(statement, text)
+        else:
+            yield from conn._control_gen(statement, text)
+        self._reset()  # type: ignore[attr-defined]
+
+    def _by_hand(self, statement: Statement, text: str) -> Generator[Any, Any, None]:
+        """BEGIN, COMMIT or ROLLBACK sent as SQL: right on an autocommit connection, and only there."""
+        conn = self._conn
+        if statement.kind == "begin" and conn._autocommit and conn._transaction is None:
+            yield from conn._control_gen(statement, text)
+            conn._begun_by_hand = True
+        elif statement.kind in ("commit", "rollback") and conn._begun_by_hand:
+            yield from conn._control_gen(statement, text)
+        else:
+            raise IsolationError.raw_control(conn._current_link().state.stack.test, text.strip(), origin())
+
+
+_WITH_TEXT: dict[Any, Any] = {}
+
+
+def _with_text(factory: Any) -> Any:
+    """``factory``, a cursor class, with `_TextMixin` before it."""
+    if factory not in _WITH_TEXT:
+        made = issubclass(factory, _TextMixin)
+        _WITH_TEXT[factory] = factory if made else type(factory.__name__, (_TextMixin, factory), {})
+    return _WITH_TEXT[factory]
+
+
+def _text(query: Any, connection: Any) -> str:
+    if isinstance(query, str):
+        return query
+    if isinstance(query, bytes):
+        return query.decode()
+    as_string = getattr(query, "as_string", None)
+    return as_string(connection) if as_string is not None else psycopg.sql.as_string(query, connection)
+
+
+def _settings(options: str | None) -> dict[str, str]:
+    """The run-time parameters in libpq's ``options``: ``-c name=value`` and ``-cname=value``."""
+    words = iter(shlex.split(options or ""))
+    found: dict[str, str] = {}
+    for word in words:
+        pair = next(words, "") if word == "-c" else word.removeprefix("-c").removeprefix("--")
+        name, equals, value = pair.partition("=")
+        if equals:
+            found[name.replace("-", "_")] = value
+    return found
