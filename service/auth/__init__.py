@@ -1,0 +1,1 @@
+"""Signing in: passwords, access tokens, and who the current user is."""

@@ -1,0 +1,26 @@
+"""Who is asking."""
+
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import OAuth2PasswordBearer
+
+from service.auth.service import AuthServiceDep
+from service.errors import MissingTokenError
+from service.users.models import User
+
+bearer = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False)
+
+
+async def current_user(token: Annotated[str | None, Depends(bearer)], auth: AuthServiceDep) -> User:
+    """The user whose access token came with the request.
+
+    Raises:
+        UnauthenticatedError: There is no token, or it does not tell.
+    """
+    if token is None:
+        raise MissingTokenError
+    return await auth.user_of(token)
+
+
+CurrentUserDep = Annotated[User, Depends(current_user)]

@@ -1,0 +1,52 @@
+"""What a request can ask for that lives longer than it: made once by the app's lifespan."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from service.auth.passwords import PasswordHasher
+from service.auth.tokens import Tokens
+from service.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resources:
+    """What one running app owns."""
+
+    settings: Settings
+    engine: AsyncEngine
+    session_maker: async_sessionmaker[AsyncSession]
+    hasher: PasswordHasher
+    tokens: Tokens
+
+
+def get_resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+ResourcesDep = Annotated[Resources, Depends(get_resources)]
+
+
+async def get_session(resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
+    """The session of one request: committed if the request succeeds, rolled back if it raises."""
+    async with resources.session_maker.begin() as session:
+        yield session
+
+
+def get_hasher(resources: ResourcesDep) -> PasswordHasher:
+    return resources.hasher
+
+
+def get_tokens(resources: ResourcesDep) -> Tokens:
+    return resources.tokens
+
+
+# With FastAPI's default scope the commit would come after the response was sent, and a client could be
+# told 201 for a row that a deferred constraint then refuses.
+SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+PasswordHasherDep = Annotated[PasswordHasher, Depends(get_hasher)]
+TokensDep = Annotated[Tokens, Depends(get_tokens)]

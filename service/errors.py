@@ -1,0 +1,63 @@
+"""What can go wrong in the service's own terms. What a client is told about it: `service.problems`."""
+
+from collections.abc import Iterable
+
+
+class DomainError(Exception):
+    """Base class of what the service refuses. ``str(error)`` is one sentence for the client."""
+
+
+class InvalidCursorError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("The cursor is not one that this list gave out.")
+
+
+class WeakPasswordError(DomainError):
+    """The password breaks the policy. ``reasons`` are sentences, one for each rule."""
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("The password is too weak.")
+
+
+class EmailTakenError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("An account with this e-mail address exists already.")
+
+
+class TaskNotFoundError(DomainError):
+    """No such task, or somebody else's: the two look the same from outside."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such task.")
+
+
+class UnauthenticatedError(DomainError):
+    """Nobody, or not who they say. The base of what a client answers with a new login."""
+
+
+class MissingTokenError(UnauthenticatedError):
+    def __init__(self) -> None:
+        super().__init__("This needs an access token.")
+
+
+class WrongCredentialsError(UnauthenticatedError):
+    """Never says which of the two was wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+class InvalidTokenError(UnauthenticatedError):
+    def __init__(self) -> None:
+        super().__init__("The access token is not valid.")
+
+
+class ExpiredTokenError(UnauthenticatedError):
+    def __init__(self) -> None:
+        super().__init__("The access token has expired.")
+
+
+class DatabaseUnavailableError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("The database does not answer.")

@@ -1,0 +1,7 @@
+"""The whole metadata: importing this module imports every model."""
+
+from service.database import Base
+from service.tasks.models import Task
+from service.users.models import User
+
+__all__ = ["Base", "Task", "User"]

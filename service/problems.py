@@ -1,0 +1,136 @@
+"""Every error as RFC 9457 problem details: the one place that knows what each domain error is in HTTP."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from service import errors
+
+MEDIA_TYPE = "application/problem+json"
+BEARER = {"WWW-Authenticate": "Bearer"}
+INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kind:
+    """How one domain error looks from outside."""
+
+    status: HTTPStatus
+    name: str
+    title: str
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+KINDS: Mapping[type[errors.DomainError], Kind] = {
+    errors.InvalidCursorError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "Invalid cursor"),
+    errors.WeakPasswordError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "weak-password", "Weak password"),
+    errors.EmailTakenError: Kind(HTTPStatus.CONFLICT, "email-taken", "E-mail address taken"),
+    errors.TaskNotFoundError: Kind(HTTPStatus.NOT_FOUND, "task-not-found", "Task not found"),
+    errors.MissingTokenError: Kind(HTTPStatus.UNAUTHORIZED, "missing-token", "Missing access token", BEARER),
+    errors.WrongCredentialsError: Kind(
+        HTTPStatus.UNAUTHORIZED, "wrong-credentials", "Wrong credentials", BEARER
+    ),
+    errors.InvalidTokenError: Kind(
+        HTTPStatus.UNAUTHORIZED, "invalid-token", "Invalid access token", INVALID_TOKEN
+    ),
+    errors.ExpiredTokenError: Kind(
+        HTTPStatus.UNAUTHORIZED, "expired-token", "Expired access token", INVALID_TOKEN
+    ),
+    errors.DatabaseUnavailableError: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "Database unavailable", {"Retry-After": "1"}
+    ),
+}
+
+
+class FieldError(BaseModel):
+    """One thing wrong with a request. ``pointer`` is a JSON pointer into /body, /query, /path or /header."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """Problem details, RFC 9457."""
+
+    type: str = Field(description="A URI that names the kind of problem; about:blank if the status does.")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The path of the request.")
+    errors: list[FieldError] | None = None
+
+
+def type_uri(name: str) -> str:
+    """The URI of a kind of problem: a name to compare, not a page to open (RFC 9457, 3.1.1)."""
+    return f"tag:task-board.example,2026:problems/{name}"
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of a route that can answer with these problems."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error with a problem."""
+    app.exception_handler(errors.DomainError)(_domain_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(HTTPException)(_http_exception)
+    app.exception_handler(Exception)(_unexpected)
+
+
+def _respond(
+    request: Request,
+    kind: Kind,
+    detail: str,
+    found: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    problem = Problem(
+        type=type_uri(kind.name) if kind.name else "about:blank",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=request.url.path,
+        errors=list(found) or None,
+    )
+    content = problem.model_dump(exclude_none=True)
+    sent = {**kind.headers, **(headers or {})}
+    return JSONResponse(content, kind.status, headers=sent, media_type=MEDIA_TYPE)
+
+
+def _domain_error(request: Request, error: errors.DomainError) -> JSONResponse:
+    reasons = error.reasons if isinstance(error, errors.WeakPasswordError) else ()
+    found = [FieldError(pointer="/body/password", detail=reason) for reason in reasons]
+    return _respond(request, KINDS[type(error)], str(error), found)
+
+
+def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    # Never the input itself: it may be a password.
+    found = [FieldError(pointer=_pointer(entry["loc"]), detail=entry["msg"]) for entry in error.errors()]
+    kind = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Invalid request")
+    return _respond(request, kind, "The request does not have the form this route asks for.", found)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    kind = Kind(HTTPStatus(error.status_code), "", HTTPStatus(error.status_code).phrase)
+    return _respond(request, kind, error.detail, headers=error.headers)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 (the server logs it)
+    kind = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "", HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
+    return _respond(request, kind, "The service failed to answer this request.")

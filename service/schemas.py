@@ -1,0 +1,35 @@
+"""Types that the schemas of more than one feature use."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel
+
+Item = TypeVar("Item")
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the character U+0000")
+    return text
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be between the years 1 and 9999 in UTC") from None
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""A string that PostgreSQL can hold: its ``text`` has no room for U+0000."""
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with an offset, kept in UTC."""
+
+
+class Page(BaseModel, Generic[Item]):
+    """A part of a list. ``next_cursor`` asks for the part after it; null on the last one."""
+
+    items: list[Item]
+    next_cursor: str | None = None

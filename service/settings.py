@@ -1,0 +1,100 @@
+"""Settings, read from the environment with the prefix ``SERVICE_``."""
+
+import secrets
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+SHORTEST_SECRET = 32
+"""Bytes: the output of SHA-256, which RFC 7518 (3.2) asks of a key for HS256."""
+
+PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "secret", "password", "development")
+
+URL_FORM = "postgresql+asyncpg://user:password@host:port/database"
+
+
+class DatabaseSettings(BaseSettings):
+    """What the migrations need. They run without any of the service's secrets."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SERVICE_", frozen=True, hide_input_in_errors=True, extra="ignore"
+    )
+
+    database_url: SecretStr
+    """`URL_FORM`."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings that the environment gives.
+
+        Raises:
+            pydantic.ValidationError: It lacks what they need, or a value is wrong.
+        """
+        return cls()  # type: ignore[call-arg]  # pydantic-settings reads the rest from the environment
+
+    @field_validator("database_url")
+    @classmethod
+    def _asyncpg_only(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = make_url(value.get_secret_value())
+        except ArgumentError:
+            raise ValueError(f"is not a URL; write {URL_FORM}") from None
+        if url.drivername != "postgresql+asyncpg":
+            raise ValueError(f"names the driver {url.drivername!r}; write {URL_FORM}")
+        if not url.database:
+            raise ValueError("names no database; add /database to its end")
+        return value
+
+
+class Settings(DatabaseSettings):
+    """Everything the service can be told. Frozen; build another rather than change one."""
+
+    environment: Literal["development", "staging", "production"] = "development"
+
+    secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(48)))
+    """Signs access tokens. Left out in development, each start makes its own: a forgotten key signs
+    people out, and lets nobody in."""
+
+    token_lifetime: int = Field(default=900, gt=0)
+    """Seconds an access token is valid for."""
+    token_issuer: str = Field(default="task-board", min_length=1)
+    token_audience: str = Field(default="task-board-api", min_length=1)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
+    pool_size: int = Field(default=5, gt=0)
+    pool_overflow: int = Field(default=10, ge=0)
+    ready_timeout: float = Field(default=2.0, gt=0)
+    """Seconds the database may take to answer ``/ready``."""
+
+    argon2_time_cost: int = Field(default=3, ge=1)
+    """Passes over the memory. Tests set 1."""
+    argon2_memory_cost: int = Field(default=65536, ge=8)
+    """Kibibytes. Tests set 8."""
+    argon2_parallelism: int = Field(default=4, ge=1)
+    """Lanes. Tests set 1: argon2 wants 8 KiB for each."""
+    argon2_workers: int = Field(default=4, ge=1)
+    """How many passwords are hashed at once; the most memory is this times ``argon2_memory_cost``."""
+
+    @model_validator(mode="after")
+    def _real_secret_outside_development(self) -> Self:
+        if self.environment == "development":
+            return self
+        if "secret_key" not in self.model_fields_set:
+            raise ValueError(f"SERVICE_SECRET_KEY must be set in {self.environment}")
+        secret = self.secret_key.get_secret_value()
+        if len(secret.encode()) < SHORTEST_SECRET:
+            raise ValueError(f"SERVICE_SECRET_KEY must have at least {SHORTEST_SECRET} bytes")
+        if len(set(secret)) < SHORTEST_SECRET // 4 or any(word in secret.lower() for word in PLACEHOLDERS):
+            raise ValueError("SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48")
+        return self
+
+    @model_validator(mode="after")
+    def _argon2_lanes_have_memory(self) -> Self:
+        if self.argon2_memory_cost < 8 * self.argon2_parallelism:
+            raise ValueError("SERVICE_ARGON2_MEMORY_COST must be at least 8 times SERVICE_ARGON2_PARALLELISM")
+        return self

@@ -1,0 +1,1 @@
+"""Tasks, each owned by one user."""

@@ -1,0 +1,44 @@
+import enum
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, DateTime, Enum, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from service.database import Base, Record
+from service.tasks.rules import Priority, Status
+
+if TYPE_CHECKING:
+    from service.users.models import User
+
+
+def _text_of(kind: type[enum.StrEnum]) -> Enum:
+    """Kept as text under a check constraint: a new value is then an ordinary, reversible migration."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda k: [member.value for member in k])
+
+
+class Task(Record, Base):
+    __tablename__ = "tasks"
+    __table_args__ = (
+        CheckConstraint("btrim(title) <> ''", name="title_not_blank"),
+        CheckConstraint("char_length(description) <= 10000", name="description_length"),
+        CheckConstraint("status IN ('todo', 'in_progress', 'done')", name="status_known"),
+        CheckConstraint("priority IN ('low', 'normal', 'high')", name="priority_known"),
+        Index("ix_tasks_owner_id_created_at_id", "owner_id", "created_at", "id"),
+        Index(
+            "ix_tasks_owner_id_due_at_open",
+            "owner_id",
+            "due_at",
+            postgresql_where="status <> 'done' AND due_at IS NOT NULL",
+        ),
+    )
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, server_default="")
+    status: Mapped[Status] = mapped_column(_text_of(Status), server_default=Status.TODO.value)
+    priority: Mapped[Priority] = mapped_column(_text_of(Priority), server_default=Priority.NORMAL.value)
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    owner: Mapped["User"] = relationship(back_populates="tasks", lazy="raise")

@@ -1,0 +1,74 @@
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from service.schemas import Moment, Text
+from service.tasks.models import Task
+from service.tasks.rules import Priority, Status, is_overdue
+
+Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Description = Annotated[Text, StringConstraints(max_length=10_000)]
+
+
+class TaskDraft(BaseModel):
+    """A task to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Title
+    description: Description = ""
+    status: Status = Status.TODO
+    priority: Priority = Priority.NORMAL
+    due_at: Moment | None = None
+
+
+class TaskChange(BaseModel):
+    """What to change of a task: the fields that are given. Only ``due_at`` can be null, which clears it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # The defaults are never read: what was not given is left out of the change.
+    title: Title = ""
+    description: Description = ""
+    status: Status = Status.TODO
+    priority: Priority = Priority.NORMAL
+    due_at: Moment | None = None
+
+
+class TaskFilter(BaseModel):
+    """Which tasks are wanted; all, where nothing is said."""
+
+    status: Status | None = None
+    overdue: bool | None = Field(default=None, description="Only the overdue ones, or only the others.")
+
+
+class TaskRead(BaseModel):
+    """A task, as its owner sees it at one moment."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    title: str
+    description: str
+    status: Status
+    priority: Priority
+    due_at: datetime | None
+    overdue: bool
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, task: Task, now: datetime) -> Self:
+        return cls(
+            id=task.id,
+            title=task.title,
+            description=task.description,
+            status=task.status,
+            priority=task.priority,
+            due_at=task.due_at,
+            overdue=is_overdue(task.status, task.due_at, now),
+            created_at=task.created_at,
+            updated_at=task.updated_at,
+        )

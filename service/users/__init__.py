@@ -1,0 +1,1 @@
+"""People: registration, the team directory, one's own account."""

@@ -1,0 +1,33 @@
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, SecretStr, StringConstraints
+
+from service.schemas import Text
+
+Name = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+
+class Registration(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: EmailStr = Field(max_length=320)
+    name: Name
+    password: SecretStr
+
+
+class Profile(BaseModel):
+    """What everybody on the team may know of somebody."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+class Account(Profile):
+    """What only the user may know of themselves."""
+
+    email: str
