@@ -1,0 +1,228 @@
+"""The sentences of `SchemaError`: a named constructor for each cause."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pgharness.config import Config
+from pgharness.errors import SchemaError
+
+_SQL_SHOWN = 500
+
+
+def relative(path: Path | None, root: Path) -> str:
+    """``path`` as it reads from ``root``."""
+    if path is None:
+        return ""
+    resolved, start = path.resolve(), root.resolve()
+    return resolved.relative_to(start).as_posix() if resolved.is_relative_to(start) else str(path)
+
+
+def shortened(sql: str) -> str:
+    """A statement on one line, cut after 500 characters."""
+    line = " ".join(sql.split())
+    return line if len(line) <= _SQL_SHOWN else line[:_SQL_SHOWN] + " ..."
+
+
+def no_migrations_file(config: Config, path: Path) -> SchemaError:
+    return SchemaError(
+        f"pg_migrations = {config.migrations!r} ({config.sources['migrations']}) is not a file.",
+        checked=[str(path)],
+        fix=[
+            "give --pg-migrations the path of the alembic.ini",
+            "give --pg-migrations=none if the project has no migrations",
+        ],
+    )
+
+
+def no_tool_alembic(config: Config, path: Path) -> SchemaError:
+    return SchemaError(
+        f"pg_migrations = {config.migrations!r} ({config.sources['migrations']}) has no table [tool.alembic].",
+        checked=[str(path)],
+        fix=["give --pg-migrations the path of the alembic.ini"],
+    )
+
+
+def unreadable_ini(ini: Path, error: Exception) -> SchemaError:
+    reason = str(error).splitlines()[0]
+    return SchemaError(
+        f"{ini.name} cannot be read: {reason}", checked=[str(ini)], fix=[f"mend {ini.name}; `alembic current` must read it"]
+    )
+
+
+def no_script_location(source: Path, root: Path) -> SchemaError:
+    table = "[tool.alembic]" if source.suffix == ".toml" else "[alembic]"
+    return SchemaError(
+        f"{relative(source, root)} has no script_location in {table}.",
+        cause="Alembic finds env.py and the migrations through it.",
+        fix=[
+            "add `script_location = migrations`, the directory that holds env.py",
+            "give --pg-migrations the path of the alembic.ini that has it",
+        ],
+    )
+
+
+def no_env_py(location: str, source: Path, looked: Iterable[Path], root: Path) -> SchemaError:
+    return SchemaError(
+        f"script_location = {location!r} of {relative(source, root)} holds no env.py.",
+        checked=list(dict.fromkeys(str(directory / "env.py") for directory in looked)),
+        fix=["correct script_location; it is relative to the directory of the ini file of pytest"],
+    )
+
+
+def two_heads(heads: Sequence[str], source: str) -> SchemaError:
+    return SchemaError(
+        f"the migrations of {source} have {len(heads)} heads: {', '.join(sorted(heads))}.",
+        cause="Two migrations follow the same one, so `alembic upgrade head` does not know which is meant.",
+        fix=[
+            "join them with `alembic merge heads`",
+            "make one follow the other by its down_revision",
+        ],
+    )
+
+
+def migration_failed(
+    *, revision: str, title: str, file: str, line: int, message: str, statement: str
+) -> SchemaError:
+    name = f"{revision} {title!r}" if title else revision
+    return SchemaError(
+        f"migration {name} ({file}, line {line}) failed: {message}",
+        cause=f"SQL: {shortened(statement)}" if statement else "",
+        fix=[f"mend {file}; `alembic upgrade head` on an empty database fails in the same way"],
+    )
+
+
+def alembic_refused(source: str, message: str) -> SchemaError:
+    return SchemaError(
+        f"Alembic cannot upgrade by {source}: {message}",
+        fix=["run `alembic upgrade head` on an empty database: it says the same"],
+    )
+
+
+def project_raised(what: str, error: str, trace: Sequence[str], statement: str = "") -> SchemaError:
+    lines = ["The last calls were:", *(f"  {call}" for call in trace)] if trace else []
+    if statement:
+        lines.append(f"SQL: {shortened(statement)}")
+    return SchemaError(
+        f"{what} raised {error}",
+        cause="\n".join(lines),
+        fix=[
+            "if settings are missing, give them in pg_env, one NAME=TEMPLATE a line",
+            "if the code is wrong, mend it; it ran in a process of its own, as by `alembic upgrade head`",
+        ],
+    )
+
+
+def connects_elsewhere(found: str, expected: str, env: Sequence[str]) -> SchemaError:
+    return SchemaError(
+        f"the schema's code wanted to connect to {found}, not to {expected}; it was not let.",
+        cause="It takes its address from somewhere the harness does not set.",
+        checked=_told(env),
+        fix=_tell(),
+    )
+
+
+def left_empty(source: str, expected: str, connected: Sequence[str], env: Sequence[str]) -> SchemaError:
+    seen = f"connections made: {', '.join(connected)}" if connected else "no connection was made through SQLAlchemy"
+    return SchemaError(
+        f"{source} ran, but left {expected} empty.",
+        cause="They ran on another database, or were not committed.",
+        checked=[seen, *_told(env)],
+        fix=_tell(),
+    )
+
+
+def _told(env: Sequence[str]) -> list[str]:
+    names = ", ".join(line.partition("=")[0].strip() for line in env)
+    return [
+        f"pg_env sets {names}" if names else "pg_env sets nothing",
+        "env.py is given sqlalchemy.url and config.attributes['pgharness_url']",
+    ]
+
+
+def _tell() -> list[str]:
+    return [
+        'set the variable the application reads: pg_env = ["DATABASE_URL={asyncpg_url}"]',
+        'read the address in env.py: config.get_main_option("sqlalchemy.url")',
+    ]
+
+
+def no_metadata(target: str, source: str, reason: str) -> SchemaError:
+    return SchemaError(
+        f"pg_metadata = {target!r} ({source}) cannot be loaded: {reason}",
+        fix=['give --pg-metadata=MODULE:ATTRIBUTE, for example "app.models:Base.metadata"'],
+    )
+
+
+def empty_metadata(target: str, source: str) -> SchemaError:
+    return SchemaError(
+        f"pg_metadata = {target!r} ({source}) knows no table.",
+        cause="Tables are known once the modules that define the models have been imported.",
+        fix=["name a module that imports all models"],
+    )
+
+
+def no_sql_file(config: Config, text: str, path: Path) -> SchemaError:
+    return SchemaError(
+        f"pg_sql names {text!r} ({config.sources['sql']}), which is not a file.",
+        checked=[str(path)],
+        fix=["correct the path; it is relative to the directory of the ini file of pytest"],
+    )
+
+
+def meta_command(file: str, line: int, command: str) -> SchemaError:
+    return SchemaError(
+        f"{file}, line {line}: {command!r} is a command of psql, not SQL.",
+        cause="The files of pg_sql are sent to the server as they are.",
+        fix=[
+            "write it as SQL; a dump needs `pg_dump --inserts`",
+            "list the files that \\i names in pg_sql, in their order",
+        ],
+    )
+
+
+def sql_failed(file: str, line: int, statement: str, message: str) -> SchemaError:
+    return SchemaError(
+        f"{file}, line {line}, failed: {message}",
+        cause=f"SQL: {shortened(statement)}",
+        fix=[f"mend {file}"],
+    )
+
+
+def no_template_input(config: Config, text: str, path: Path) -> SchemaError:
+    return SchemaError(
+        f"pg_template_inputs names {text!r} ({config.sources['template_inputs']}), which is not there.",
+        checked=[str(path)],
+        fix=["correct the path; it is relative to the directory of the ini file of pytest"],
+    )
+
+
+def no_extension(name: str, available: Sequence[str], version: str) -> SchemaError:
+    near = difflib.get_close_matches(name, available, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return SchemaError(
+        f"extension {name!r} is not installed on this server{guess}",
+        checked=[f"the {len(available)} extensions available to PostgreSQL {version}"],
+        fix=[
+            "take a server that has it: --pg-image=IMAGE for a container, --pg-bin=DIR for local binaries",
+            "install PostgreSQL's contrib package beside the server",
+            "remove it from pg_extensions",
+        ],
+    )
+
+
+def extension_failed(name: str, message: str) -> SchemaError:
+    return SchemaError(
+        f"extension {name!r} cannot be created: {message}",
+        fix=["let a superuser create it in template1's place: connect with a role that may, by --pg-url"],
+    )
+
+
+def crashed(what: str, code: int, output: Sequence[str]) -> SchemaError:
+    return SchemaError(
+        f"the process that runs {what} ended with code {code} and no result.",
+        cause="\n".join(["Its last output was:", *(f"  {line}" for line in output)]) if output else "",
+        fix=["run `alembic upgrade head` on an empty database to see it alone"],
+    )

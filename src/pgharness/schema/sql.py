@@ -1,0 +1,139 @@
+"""Extensions and SQL files: what the harness itself asks of a new database."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from pgharness.background import background
+from pgharness.config import Config
+from pgharness.schema import problems
+from pgharness.schema.statements import MetaCommandError, Statement, split
+from pgharness.server.base import Address
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SqlFile:
+    """A file of `pg_sql`, read and split. ``name`` is the path as the options give it."""
+
+    name: str
+    statements: tuple[Statement, ...]
+
+
+async def connect(address: Address, database: str, application: str = "pgharness") -> asyncpg.Connection[Any]:
+    """A plain connection to ``database``, without prepared statements kept."""
+    return await asyncpg.connect(
+        host=address.host,
+        port=address.port,
+        user=address.user,
+        password=address.password or None,
+        database=database,
+        statement_cache_size=0,
+        server_settings={"application_name": application, "standard_conforming_strings": "on"},
+    )
+
+
+def quoted(name: str) -> str:
+    """``name`` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def read(config: Config) -> list[SqlFile]:
+    """Read every file of `pg_sql`.
+
+    Raises:
+        SchemaError: One is not there, or holds psql's own commands.
+    """
+    return [_read(config, text, config.path(text)) for text in config.sql]
+
+
+def _read(config: Config, text: str, path: Path) -> SqlFile:
+    if not path.is_file():
+        raise problems.no_sql_file(config, text, path)
+    try:
+        return SqlFile(text, tuple(split(path.read_text(encoding="utf-8-sig"))))
+    except MetaCommandError as error:
+        raise problems.meta_command(text, error.line, error.command) from None
+
+
+def prepare(address: Address, database: str, extensions: Sequence[str], files: Sequence[SqlFile]) -> None:
+    """Create ``extensions`` in ``database`` and run ``files``, each statement on its own as psql does.
+
+    Raises:
+        SchemaError: An extension cannot be had, or a statement fails.
+    """
+    if extensions or files:
+        background.run(_prepare(address, database, extensions, files))
+
+
+async def _prepare(
+    address: Address, database: str, extensions: Sequence[str], files: Sequence[SqlFile]
+) -> None:
+    async with _connection(address, database) as connection:
+        for extension in extensions:
+            await _create_extension(connection, extension)
+    for file in files:
+        # A connection each: what a dump sets for its session must not reach the next file.
+        async with _connection(address, database) as connection:
+            for statement in file.statements:
+                try:
+                    await connection.execute(statement.text)
+                except asyncpg.PostgresError as error:
+                    raise _failed(file, statement, error) from error
+
+
+@contextlib.asynccontextmanager
+async def _connection(address: Address, database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await connect(address, database)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _create_extension(connection: asyncpg.Connection[Any], extension: str) -> None:
+    try:
+        await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {quoted(extension)} CASCADE")
+    except asyncpg.PostgresError as error:
+        rows = await connection.fetch("SELECT name FROM pg_available_extensions ORDER BY name")
+        available = [row["name"] for row in rows]
+        version = str(await connection.fetchval("SHOW server_version")).partition(" ")[0]
+        if extension not in available:
+            raise problems.no_extension(extension, available, version) from error
+        raise problems.extension_failed(extension, str(error)) from error
+
+
+def _failed(file: SqlFile, statement: Statement, error: asyncpg.PostgresError) -> Exception:
+    line = statement.line
+    position = str(getattr(error, "position", None) or "")
+    if position.isdecimal():
+        line += statement.text.count("\n", 0, int(position) - 1)
+    return problems.sql_failed(file.name, line, statement.text, postgres_says(error))
+
+
+def postgres_says(error: asyncpg.PostgresError) -> str:
+    """PostgreSQL's message, with its detail and hint where it gives them."""
+    fields = (getattr(error, name, None) for name in ("detail", "hint"))
+    return " ".join([str(getattr(error, "message", None) or error), *(f"({text})" for text in fields if text)])
+
+
+async def relations(address: Address, database: str) -> tuple[set[str], bool]:
+    """The names of the relations a user made in ``database``, and whether one records revisions."""
+    async with _connection(address, database) as connection:
+        rows = await connection.fetch(
+            """
+            SELECT c.oid::regclass::text AS name,
+                   EXISTS (SELECT FROM pg_attribute a
+                           WHERE a.attrelid = c.oid AND a.attname = 'version_num') AS versions
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+              AND NOT EXISTS (SELECT FROM pg_depend d
+                              WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+            """
+        )
+    return {row["name"] for row in rows}, any(row["versions"] for row in rows)
