@@ -1,0 +1,268 @@
+"""The databases of a run: its template, built once per server, and its workers' clones.
+
+Used by the controller process alone; every method is synchronous.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import socket
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import asyncpg
+
+from pgharness import cloning, ledger
+from pgharness import database_problems as problems
+from pgharness.background import background
+from pgharness.config import Config
+from pgharness.ledger import BIRTHMARK, Connection, Mark, worker_database_name
+from pgharness.schema import Schema
+from pgharness.schema.sql import connect, quoted
+from pgharness.server.base import Server
+
+T = TypeVar("T")
+
+__all__ = ["Databases", "Template", "worker_database_name"]
+
+_seconds = functools.partial(time.perf_counter)  # freezegun replaces the function, not what holds it
+_CLOSE_SECONDS = 30.0
+_TOUCH_SECONDS = 3600
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Template:
+    """The migrated database that others are cloned from.
+
+    ``hit`` says that it was there already; ``seconds`` is what finding or building it took.
+    """
+
+    name: str
+    fingerprint: str
+    hit: bool
+    seconds: float
+
+
+class Databases:
+    """What this run makes on ``server``, until `close`.
+
+    Args:
+        server: A server that answers.
+        run_id: Names this run; no other run on the server may have it.
+        config: The options of the run.
+        build_wait: How long another run may take to build the template we wait for, in seconds.
+    """
+
+    def __init__(self, server: Server, *, run_id: str, config: Config, build_wait: float = 600.0) -> None:
+        self.server = server
+        self.config = config
+        self._run = ledger.run_label(run_id)
+        self._build_wait = build_wait
+        self._connection: Connection | None = None
+        self._source: cloning.Source | None = None
+        self._workshops: dict[str, cloning.Workshop] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def _where(self) -> str:
+        return f"{self.server.address.host}:{self.server.address.port}"
+
+    def open(self) -> None:
+        """Connect, take the lock that shows this run is alive, and sweep what dead runs left.
+
+        Raises:
+            DatabaseError: The server does not answer or refuses, or a run of this name is alive.
+        """
+        with self._lock:
+            if self._connection is None:
+                self._ask(self._open(), self.config.start_timeout)
+
+    def close(self) -> None:
+        """Drop every database of this run and disconnect. Safe to call twice, and if the server is gone."""
+        with self._lock, contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                background.run(self._close(connection), _CLOSE_SECONDS)
+
+    def template(self, schema: Schema) -> Template:
+        """Find the template of ``schema``, or build it; of several runs at once one builds, the others wait.
+
+        Raises:
+            SchemaError: The schema cannot be built; nothing of the attempt stays.
+            DatabaseError: The server refuses, or a database of that name is not the harness's.
+        """
+        began = _seconds()
+        fingerprint = schema.fingerprint(self.server.major)
+        name = ledger.template_name(fingerprint)
+        with self._lock:
+            hit = self._ask(self._found(name, fingerprint)) or self._build_once(schema, name, fingerprint)
+            self._source = self._ask(cloning.source(self._open_connection(), name, fingerprint))
+        return Template(name, fingerprint, hit, _seconds() - began)
+
+    def clone(self, worker: str) -> str:
+        """Make the database of ``worker`` from the template, anew if there is one; returns its name.
+
+        Raises:
+            DatabaseError: The server refuses, or a database of that name is not the harness's.
+        """
+        name = worker_database_name(self._run, worker)
+        with self._lock:
+            self._ask(self._clone(name))
+        return name
+
+    def restore(self, worker: str) -> None:
+        """Replace the database of ``worker`` by a fresh clone of the same name; connections to it end.
+
+        Raises:
+            DatabaseError: The server refuses, or connections to the database do not end.
+        """
+        with self._lock:
+            if worker not in self._workshops:
+                self._workshops[worker] = cloning.Workshop(self.server, self._template(), self._run, worker)
+            workshop = self._workshops[worker]
+        self._ask(workshop.replace())
+
+    def drop(self, worker: str) -> None:
+        """Drop the database of ``worker``, whoever is connected, and what was made ahead for it.
+
+        Raises:
+            DatabaseError: The server refuses, or a database of that name is not the harness's.
+        """
+        with self._lock:
+            self._ask(self._drop(worker))
+
+    def _ask(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        with problems.explained(self.server.address):
+            return background.run(coroutine, timeout)
+
+    async def _open(self) -> None:
+        address = self.server.address
+        label = f"pgharness {self._run} {socket.gethostname()}:{os.getpid()}"[:63]
+        connection = await connect(address, address.database, label)
+        try:
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ledger.key("run", self._run)):
+                raise problems.same_run(self._run, self._where)
+            await ledger.sweep(connection, self._where, self._run)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._connection = connection
+
+    async def _close(self, connection: Connection) -> None:
+        try:
+            for workshop in self._workshops.values():
+                await workshop.close()
+            for found in await ledger.entries(connection):
+                if found.run == self._run:
+                    await ledger.drop(connection, found.name, self._where)
+        finally:
+            self._workshops.clear()
+            await connection.close(timeout=5)
+
+    async def _found(self, name: str, fingerprint: str) -> bool:
+        """Whether the finished template is there. From now on this run keeps it from being swept."""
+        connection = self._open_connection()
+        await connection.execute("SELECT pg_advisory_lock_shared($1)", ledger.key("use", fingerprint))
+        found = await ledger.entry(connection, name, self._where)
+        if found is None:
+            return False
+        mark = found.mark
+        if mark is None or not found.is_template or (mark.kind, mark.fingerprint) != ("template", fingerprint):
+            await ledger.drop(connection, name, self._where)
+            return False
+        now = await ledger.now(connection)
+        if (now - mark.used).total_seconds() > _TOUCH_SECONDS:
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):  # another role's template serves as well
+                await ledger.write(connection, name, dataclasses.replace(mark, used=now))
+        return True
+
+    def _build_once(self, schema: Schema, name: str, fingerprint: str) -> bool:
+        """Build the template unless another run has done so meanwhile; returns whether it has."""
+        building = ledger.build_name(fingerprint, self._run)
+        lock = ledger.key("build", fingerprint)
+        self._ask(self._wait_to_build(name, lock))
+        try:
+            if self._ask(self._found(name, fingerprint)):
+                return True
+            try:
+                self._ask(self._start_build(building, fingerprint))
+                schema.apply(self.server.address, building)
+                return self._ask(self._publish(building, name, fingerprint))
+            except BaseException:
+                with contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
+                    background.run(ledger.drop(self._open_connection(), building, self._where))
+                raise
+        finally:
+            with contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
+                background.run(self._execute("SELECT pg_advisory_unlock($1)", lock))
+
+    async def _wait_to_build(self, name: str, lock: int) -> None:
+        connection = self._open_connection()
+        await connection.execute(f"SET lock_timeout = {max(1, int(self._build_wait * 1000))}")
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", lock)
+        except asyncpg.LockNotAvailableError:
+            holder = await ledger.holder(connection, lock) or "a run that has just ended"
+            raise problems.build_wait(name, self._build_wait, holder) from None
+        finally:
+            await connection.execute("RESET lock_timeout")
+
+    async def _start_build(self, building: str, fingerprint: str) -> None:
+        connection = self._open_connection()
+        await ledger.drop(connection, building, self._where)
+        # template0: what somebody added to template1 is not part of the fingerprint.
+        await connection.execute(f"CREATE DATABASE {quoted(building)} TEMPLATE template0 CONNECTION LIMIT {BIRTHMARK}")
+        now = await ledger.now(connection)
+        mark = Mark(kind="build", run=self._run, fingerprint=fingerprint, created=now, used=now)
+        await ledger.write(connection, building, mark)
+
+    async def _publish(self, building: str, name: str, fingerprint: str) -> bool:
+        """Make the built database the template, all at once; returns whether another run was faster."""
+        connection = self._open_connection()
+        await connection.execute(f"ALTER DATABASE {quoted(building)} ALLOW_CONNECTIONS false")
+        await ledger.terminate(connection, building)
+        now = await ledger.now(connection)
+        mark = Mark(kind="template", run=self._run, fingerprint=fingerprint, created=now, used=now)
+        try:
+            async with connection.transaction():
+                await connection.execute(f"ALTER DATABASE {quoted(building)} IS_TEMPLATE true")
+                await ledger.write(connection, building, mark)
+                await connection.execute(f"ALTER DATABASE {quoted(building)} RENAME TO {quoted(name)}")
+        except asyncpg.DuplicateDatabaseError:
+            # A run with another maintenance database, whose locks do not exclude ours.
+            await ledger.drop(connection, building, self._where)
+            return await self._found(name, fingerprint)
+        return False
+
+    async def _clone(self, name: str) -> None:
+        connection = self._open_connection()
+        await ledger.drop(connection, name, self._where)
+        await cloning.clone(connection, self.server, self._template(), name, self._run)
+
+    async def _drop(self, worker: str) -> None:
+        connection = self._open_connection()
+        workshop = self._workshops.pop(worker, None)
+        if workshop is not None:
+            await workshop.close()
+        await ledger.drop(connection, worker_database_name(self._run, worker), self._where)
+        for found in await ledger.entries(connection):
+            if ledger.is_spare(found.name, self._run, worker):
+                await ledger.drop(connection, found.name, self._where)
+
+    async def _execute(self, statement: str, *values: object) -> None:
+        await self._open_connection().execute(statement, *values)
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            raise RuntimeError("Databases is not open")
+        return self._connection
+
+    def _template(self) -> cloning.Source:
+        if self._source is None:
+            raise RuntimeError("Databases.template comes before clone and restore")
+        return self._source
