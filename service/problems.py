@@ -123,7 +123,8 @@ def _validation_error(request: Request, error: RequestValidationError) -> JSONRe
 
 
 def _pointer(location: Sequence[int | str]) -> str:
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    return pointer.encode(errors="replace").decode()  # a client's own key may hold half a surrogate pair
 
 
 def _http_exception(request: Request, error: HTTPException) -> JSONResponse:

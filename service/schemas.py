@@ -8,10 +8,19 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel
 Item = TypeVar("Item")
 
 
+def encodable(text: str) -> str:
+    """``text``, unless it holds half a surrogate pair, which JSON can express and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half of a surrogate pair") from None
+    return text
+
+
 def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain the character U+0000")
-    return text
+    return encodable(text)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -22,7 +31,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-"""A string that PostgreSQL can hold: its ``text`` has no room for U+0000."""
+"""A string that PostgreSQL can hold: its ``text`` is UTF-8 without U+0000."""
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A time with an offset, kept in UTC."""

@@ -19,16 +19,16 @@ def weaknesses(password: str, *, email: str = "", name: str = "") -> tuple[str, 
     kinds of characters.
     """
     found = []
-    lowered = password.lower()
+    folded = password.casefold()
     if len(password) < SHORTEST:
         found.append(f"It must have at least {SHORTEST} characters.")
     if len(password) > LONGEST:
         found.append(f"It must have at most {LONGEST} characters.")
     if len(set(password)) < FEWEST_DISTINCT:
         found.append(f"It must have at least {FEWEST_DISTINCT} different characters.")
-    if lowered.strip("0123456789!?.,*#$@-_ ") in COMMON:
+    if folded.strip("0123456789!?.,*#$@-_ ") in COMMON:
         found.append("It must not be a common password with digits or signs around it.")
-    if any(part in lowered for part in _personal(email, name)):
+    if any(part in folded for part in _personal(email, name)):
         found.append("It must not contain your name or e-mail address.")
     return tuple(found)
 
@@ -36,4 +36,4 @@ def weaknesses(password: str, *, email: str = "", name: str = "") -> tuple[str, 
 def _personal(email: str, name: str) -> list[str]:
     """The words of a user that a guesser tries first."""
     words = [email.partition("@")[0], *name.split()]
-    return [word.lower() for word in words if len(word) >= SHORTEST_PERSONAL]
+    return [word.casefold() for word in words if len(word) >= SHORTEST_PERSONAL]

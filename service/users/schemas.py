@@ -2,11 +2,19 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr, StringConstraints
 
-from service.schemas import Text
+from service.schemas import Text, encodable
 
 Name = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+
+def _encodable(password: SecretStr) -> SecretStr:
+    encodable(password.get_secret_value())
+    return password
+
+
+Password = Annotated[SecretStr, AfterValidator(_encodable)]
 
 
 class Registration(BaseModel):
@@ -14,7 +22,7 @@ class Registration(BaseModel):
 
     email: EmailStr = Field(max_length=320)
     name: Name
-    password: SecretStr
+    password: Password
 
 
 class Profile(BaseModel):

@@ -1,0 +1,171 @@
+"""What the service refuses to start with."""
+
+import os
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from service.settings import DatabaseSettings, Settings
+
+URL = "postgresql+asyncpg://board:hunter2@db:5432/board"
+GOOD_KEY = "0f9c1d7e5b3a48266c8e1f70d2b4a69385c7e0f1"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of these tests are their own, not those of the machine or of the run."""
+    for name in os.environ:
+        if name.startswith("SERVICE_"):
+            monkeypatch.delenv(name)
+
+
+def mistakes(error: ValidationError) -> list[tuple[str, str]]:
+    return [(".".join(map(str, entry["loc"])), entry["msg"]) for entry in error.errors()]
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_DATABASE_URL", URL)
+    monkeypatch.setenv("SERVICE_SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv("SERVICE_TOKEN_LIFETIME", "60")
+    monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
+
+    settings = Settings.load()
+
+    assert settings == Settings(
+        database_url=SecretStr(URL),
+        secret_key=SecretStr(GOOD_KEY),
+        token_lifetime=60,
+        environment="production",
+    )
+
+
+def test_the_address_of_the_database_is_all_that_development_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_DATABASE_URL", URL)
+
+    settings = Settings.load()
+
+    assert settings.environment == "development"
+
+
+def test_a_key_that_nobody_set_is_another_at_each_start() -> None:
+    first, second = (Settings(database_url=SecretStr(URL)).secret_key.get_secret_value() for _ in range(2))
+
+    assert first != second
+    assert len(first) == len(second) == 64
+
+
+def test_without_a_database_nothing_starts() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.load()
+
+    assert mistakes(caught.value) == [("database_url", "Field required")]
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        (
+            "board",
+            "Value error, is not a URL; write postgresql+asyncpg://user:password@host:port/database",
+        ),
+        (
+            "postgresql://db/board",
+            (
+                "Value error, names the driver 'postgresql'; "
+                "write postgresql+asyncpg://user:password@host:port/database"
+            ),
+        ),
+        ("postgresql+asyncpg://db:5432", "Value error, names no database; add /database to its end"),
+    ],
+)
+def test_an_address_that_asyncpg_cannot_use_is_refused(url: str, sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(database_url=SecretStr(url))
+
+    assert mistakes(caught.value) == [("database_url", sentence)]
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        pytest.param("", "SERVICE_SECRET_KEY must have at least 32 bytes", id="empty"),
+        pytest.param(GOOD_KEY[:31], "SERVICE_SECRET_KEY must have at least 32 bytes", id="a byte short"),
+        pytest.param(
+            "Change-Me-" + GOOD_KEY,
+            "SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48",
+            id="a placeholder",
+        ),
+        pytest.param(
+            "0123456" * 5,
+            "SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48",
+            id="a few characters again and again",
+        ),
+    ],
+)
+def test_outside_development_the_key_must_be_a_real_one(environment: str, key: str, sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"database_url": URL, "environment": environment, "secret_key": key})
+
+    assert mistakes(caught.value) == [("", f"Value error, {sentence}")]
+
+
+def test_outside_development_the_key_must_be_set() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(database_url=SecretStr(URL), environment="production")
+
+    assert mistakes(caught.value) == [("", "Value error, SERVICE_SECRET_KEY must be set in production")]
+
+
+def test_in_development_any_key_will_do() -> None:
+    settings = Settings(database_url=SecretStr(URL), secret_key=SecretStr("changeme"))
+
+    assert settings.secret_key.get_secret_value() == "changeme"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("token_lifetime", 0, "Input should be greater than 0"),
+        ("pool_size", 0, "Input should be greater than 0"),
+        ("port", 65536, "Input should be less than or equal to 65535"),
+        ("environment", "test", "Input should be 'development', 'staging' or 'production'"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(name: str, value: object, sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"database_url": URL, name: value})
+
+    assert mistakes(caught.value) == [(name, sentence)]
+
+
+def test_argon2_needs_eight_kibibytes_a_lane() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(database_url=SecretStr(URL), argon2_memory_cost=31, argon2_parallelism=4)
+
+    sentence = "SERVICE_ARGON2_MEMORY_COST must be at least 8 times SERVICE_ARGON2_PARALLELISM"
+    assert mistakes(caught.value) == [("", f"Value error, {sentence}")]
+
+
+def test_the_migrations_need_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_DATABASE_URL", URL)
+    monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
+
+    assert DatabaseSettings.load().database_url.get_secret_value() == URL
+
+
+def test_no_secret_is_shown() -> None:
+    settings = Settings(database_url=SecretStr(URL), secret_key=SecretStr(GOOD_KEY))
+
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate(
+            {
+                "database_url": "mysql://board:hunter2@db/x",
+                "secret_key": GOOD_KEY,
+                "environment": "production",
+            }
+        )
+
+    shown = f"{settings!r} {settings} {caught.value}"
+    assert "hunter2" not in shown
+    assert GOOD_KEY not in shown
