@@ -77,6 +77,9 @@ _WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of i
 class IsolationError(HarnessError):
     """Rollback isolation cannot behave as separate connections would."""
 
+    leaked_rows = False
+    """Whether the worker's database may hold what the test wrote, and must be made anew."""
+
     @classmethod
     def diverged(cls, test: str, origin: str, others: Iterable[str], where: str) -> IsolationError:
         """A rollback took others' work with it; raised by the next statement of the test."""
@@ -120,11 +123,13 @@ class IsolationError(HarnessError):
     @classmethod
     def leaked(cls, test: str) -> IsolationError:
         """The test's transaction was ended by something the harness could not see."""
-        return cls(
+        error = cls(
             f"{test}: the test's transaction was committed or rolled back past the harness.",
             cause="A script of several statements, sent as one, ended it; its changes may have stayed.",
             fix=["end transactions through the session or the connection, not in SQL text", _WAY_OUT],
         )
+        error.leaked_rows = True
+        return error
 
     @classmethod
     def two_loops(cls, test: str) -> IsolationError:
@@ -251,4 +256,93 @@ class IsolationError(HarnessError):
             f"{test}: an engine with a creator of its own connected to the test database at {where}.",
             cause="create_engine(creator=...) and async_creator= bypass the event by which engines join.",
             fix=["give the engine a URL in tests", _WAY_OUT],
+        )
+
+
+class TierError(HarnessError):
+    """A test does what its tier does not allow."""
+
+    @classmethod
+    def unit_asks_for_database(cls, tests: Iterable[tuple[str, str]]) -> TierError:
+        """Unit tests that name database fixtures; ``tests`` are pairs of test and fixture."""
+        found = list(tests)
+        shown = [f"{test} asks for {fixture!r}" for test, fixture in found[:5]]
+        if len(found) > len(shown):
+            shown.append(f"and {len(found) - len(shown)} more")
+        count = "a unit test asks" if len(found) == 1 else f"{len(found)} unit tests ask"
+        return cls(
+            f"{count} for the database.",
+            cause="tests/unit is for pure logic; it runs without PostgreSQL.",
+            checked=shown,
+            fix=["move the test to tests/integration or tests/api", "test the logic without the database"],
+        )
+
+    @classmethod
+    def socket_in_unit(cls, test: str, address: str) -> TierError:
+        """A unit test opened a connection."""
+        return cls(
+            f"{test} is a unit test and tried to connect to {address}.",
+            cause="tests/unit is for pure logic: no network, no database.",
+            fix=["move the test to tests/integration or tests/api", "pass in what the code would fetch"],
+        )
+
+    @classmethod
+    def foreign_host(cls, test: str, tier: str, address: str) -> TierError:
+        """An integration or API test connected to something that is not the harness's PostgreSQL."""
+        host = address.removesuffix(":443").removesuffix(":80")
+        return cls(
+            f"{test} tried to connect to {address}.",
+            cause=f"Tests in tests/{tier} reach the harness's own PostgreSQL and nothing else.",
+            fix=[
+                "route the request: external_http.get(...) for httpx",
+                f'allow it for all tests: pg_allow_hosts = ["{host}"]',
+                f'allow it for this test: @pytest.mark.pg(allow_hosts=["{host}"])',
+            ],
+        )
+
+    @classmethod
+    def unrouted_request(cls, test: str, method: str, url: str, *, has_fixture: bool) -> TierError:
+        """A request through httpx for which the test has no route."""
+        call = f'external_http.{method.lower()}("{url}").respond(200, json={{}})'
+        return cls(
+            f"{test} sent {method} {url}, for which it has no route.",
+            cause="Requests to external hosts are answered by routes of the test, never by the network.",
+            fix=[call if has_fixture else f"add the fixture external_http to the test and: {call}"],
+        )
+
+
+class AppError(HarnessError):
+    """The application under test cannot be had."""
+
+    @classmethod
+    def not_set(cls) -> AppError:
+        return cls(
+            "a test asks for the app, and pg_app is not set.",
+            fix=['set pg_app = "package.module:app" (an app or a factory) in the pytest ini'],
+        )
+
+    @classmethod
+    def not_importable(cls, value: str, source: str, reason: str, paths: Iterable[str]) -> AppError:
+        """``reason`` is the last line of the traceback."""
+        return cls(
+            f"pg_app = {value!r} ({source}) cannot be imported: {reason}",
+            checked=[f"on the path: {path}" for path in paths],
+            fix=[
+                'name it as module:attribute, as in "service.app:create_app"',
+                'put the directory on the path: pythonpath = ["."] in the pytest ini',
+            ],
+        )
+
+    @classmethod
+    def not_an_app(cls, value: str, kind: str) -> AppError:
+        return cls(
+            f"pg_app = {value!r} is a {kind}, not an ASGI application.",
+            fix=["name a FastAPI or Starlette application, or a function without arguments that makes one"],
+        )
+
+    @classmethod
+    def lifespan_failed(cls, phase: str, reason: str) -> AppError:
+        return cls(
+            f"the app's lifespan failed during {phase}: {reason}",
+            cause="The client runs the lifespan of the app as a server would.",
         )

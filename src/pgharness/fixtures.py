@@ -1,0 +1,261 @@
+"""The fixtures a test names, and the small ones that a project overrides."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pgharness import guard, loops
+from pgharness.harness import KEY, Harness, marker
+
+if TYPE_CHECKING:
+    import httpx
+    import respx
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+    from pgharness.run import ServerFacts
+
+_CLOSE_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Database:
+    """A database of the harness. ``isolation`` says how a test's changes to it are undone."""
+
+    name: str
+    url: str = dataclasses.field(repr=False)
+    """``postgresql://``, for libpq, asyncpg and command-line tools."""
+    asyncpg_url: str = dataclasses.field(repr=False)
+    """``postgresql+asyncpg://``, for SQLAlchemy."""
+    psycopg_url: str = dataclasses.field(repr=False)
+    """``postgresql+psycopg://``, for SQLAlchemy."""
+    isolation: str
+
+    @property
+    def dsn(self) -> str:
+        """The same as ``url``, by the name libpq and asyncpg use."""
+        return self.url
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PgServer:
+    """The server of this run. ``version`` is for example ``17.11``, ``url`` its maintenance database's."""
+
+    version: str
+    backend: str
+    url: str = dataclasses.field(repr=False)
+
+    @property
+    def major(self) -> int:
+        return int(self.version.partition(".")[0])
+
+
+def _database(server: ServerFacts, name: str, isolation: str) -> Database:
+    address = server.address
+    return Database(
+        name, address.url(name), address.url(name, "asyncpg"), address.url(name, "psycopg"), isolation
+    )
+
+
+@pytest.fixture(scope="session")
+def _pg_harness(request: pytest.FixtureRequest) -> Harness:
+    return request.config.stash[KEY]
+
+
+@pytest.fixture
+def _pg_test(request: pytest.FixtureRequest, _pg_harness: Harness) -> Iterator[str]:
+    """The isolation of one test: set up before its other fixtures, ended after them."""
+    item = request.node
+    isolation, _ = marker(item, _pg_harness.config.isolation)
+    worker = _pg_harness.get_worker()
+    with loops.held(request), worker.test(item.nodeid, isolation):
+        yield isolation
+
+
+@pytest.fixture(scope="session")
+def pg_server(_pg_harness: Harness) -> PgServer:
+    """The PostgreSQL server of this run."""
+    server = _pg_harness.get_worker().database.server
+    return PgServer(server.version, server.backend, server.address.url())
+
+
+@pytest.fixture
+def pg_database(_pg_harness: Harness, _pg_test: str) -> Database:
+    """This test's database: migrated, and empty of what other tests wrote."""
+    database = _pg_harness.get_worker().database
+    return _database(database.server, database.name, _pg_test)
+
+
+@pytest.fixture
+def pg_empty_database(_pg_harness: Harness) -> Iterator[Database]:
+    """A new, empty database of this test's own with real connections, for tests of migrations."""
+    server = _pg_harness.get_worker().database.server
+    provider = _pg_harness.provider
+    name = provider.create_empty(_pg_harness.worker_name)
+    try:
+        yield _database(server, name, "database")
+    finally:
+        provider.drop_empty(name)
+
+
+# -- sessions -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pg_session_options() -> dict[str, Any]:
+    """Override to change how ``db_session`` is made; the arguments of SQLAlchemy's session."""
+    return {"expire_on_commit": False}
+
+
+@pytest.fixture
+def db_session(
+    request: pytest.FixtureRequest,
+    pg_database: Database,
+    _pg_harness: Harness,
+    pg_session_options: dict[str, Any],
+) -> Iterator[AsyncSession | Session]:
+    """A session in the test's transaction: an `AsyncSession`, or a `Session` for a psycopg app in a plain test."""
+    driver = _session_driver(_pg_harness)
+    if driver == "psycopg" and not inspect.iscoroutinefunction(request.node.obj):
+        yield from _sync_session(pg_database.psycopg_url, pg_session_options)
+    else:
+        url = pg_database.asyncpg_url if driver == "asyncpg" else pg_database.psycopg_url
+        yield from _async_session(url, pg_session_options)
+
+
+def _session_driver(harness: Harness) -> str:
+    """pg_driver; on ``auto`` that of pg_env, else of the engines that have connected, else asyncpg."""
+    if harness.config.driver != "auto":
+        return harness.config.driver
+    text = " ".join(harness.config.env)
+    connected = [name for name in harness.get_worker().engines.drivers if name in ("asyncpg", "psycopg")]
+    for name in ("asyncpg", "psycopg"):
+        if name in text and ("psycopg" if name == "asyncpg" else "asyncpg") not in text:
+            return name
+    return connected[0] if connected else "asyncpg"
+
+
+def _sync_session(url: str, options: dict[str, Any]) -> Iterator[Session]:
+    from sqlalchemy import create_engine  # noqa: PLC0415 - only tests that ask
+    from sqlalchemy.orm import Session  # noqa: PLC0415 - the same
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415 - the same
+
+    engine = create_engine(url, poolclass=NullPool)
+    with Session(engine, **options) as session:
+        yield session
+    engine.dispose()
+
+
+def _async_session(url: str, options: dict[str, Any]) -> Iterator[AsyncSession]:
+    from sqlalchemy import event  # noqa: PLC0415 - only tests that ask
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415 - the same
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415 - the same
+
+    from pgharness.background import background  # noqa: PLC0415 - the same
+
+    engine = create_async_engine(url, poolclass=NullPool)
+    used: list[asyncio.AbstractEventLoop] = []
+
+    def remember_loop(*_: object) -> None:
+        used.append(asyncio.get_running_loop())
+
+    event.listen(engine.sync_engine, "connect", remember_loop)
+    session = AsyncSession(engine, **options)
+    yield session
+    # A virtual connection closes on any loop, a real one only on its own.
+    loop = used[-1] if used else background.loop
+    if loop.is_closed():
+        session.sync_session.expunge_all()
+    else:
+        loops.run_on(loop, session.close(), _CLOSE_SECONDS)
+
+
+# -- the app ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def pg_app(_pg_harness: Harness) -> Any:
+    """The application named by ``pg_app``, made once per worker. Override it to build it otherwise."""
+    from pgharness.web import load  # noqa: PLC0415 - loads httpx
+
+    if _pg_harness.app is None:
+        config = _pg_harness.config
+        _pg_harness.app = load(config.app, config.sources["app"])
+    return _pg_harness.app
+
+
+@pytest.fixture
+def app(pg_app: Any) -> Iterator[Any]:
+    """The application the clients talk to; its ``dependency_overrides`` are restored after the test."""
+    from pgharness.web import overrides_restored  # noqa: PLC0415 - loads httpx
+
+    with overrides_restored(pg_app):
+        yield pg_app
+
+
+@pytest.fixture
+def pg_client_options() -> dict[str, Any]:
+    """Override to change the clients: ``base_url``, ``headers``, ``raise_app_exceptions`` and so on."""
+    return {}
+
+
+@pytest.fixture
+def client(
+    app: Any, pg_database: Database, pg_client_options: dict[str, Any]
+) -> Iterator[httpx.AsyncClient]:
+    """An `httpx.AsyncClient` that talks to the app in this process, its lifespan run."""
+    import httpx  # noqa: PLC0415 - only tests that ask
+
+    from pgharness.web import AppTransport, Lifespan  # noqa: PLC0415 - the same
+
+    options: dict[str, Any] = {"base_url": "http://testserver", **pg_client_options}
+    lifespan = Lifespan(app)
+    transport = AppTransport(
+        app, lifespan, raise_app_exceptions=options.pop("raise_app_exceptions", True)
+    )
+    yield httpx.AsyncClient(transport=transport, **options)
+    lifespan.stop()
+
+
+@pytest.fixture
+def sync_client(
+    app: Any, pg_database: Database, pg_client_options: dict[str, Any]
+) -> Iterator[Any]:
+    """Starlette's `TestClient` on the app, its lifespan run, for tests that are not async."""
+    from starlette.testclient import TestClient  # noqa: PLC0415 - only tests that ask
+
+    options = dict(pg_client_options)
+    raises = options.pop("raise_app_exceptions", True)
+    with TestClient(app, raise_server_exceptions=raises, **options) as made:
+        yield made
+
+
+@pytest.fixture
+def external_http(_pg_harness: Harness, request: pytest.FixtureRequest) -> Iterator[respx.MockRouter]:
+    """The respx router of this test: what it does not route is refused, naming the request."""
+    router = _pg_harness.get_http()
+    policy = guard.current
+    router.begin(
+        request.node.nodeid, named=True, allowed=policy.allowed if policy is not None else frozenset()
+    )
+    yield router
+
+
+def with_lifespan(function: Callable[..., Any], client: httpx.AsyncClient) -> Callable[..., Any]:
+    """``function``, an async test, with the client's lifespan started before its first line."""
+    import functools  # noqa: PLC0415 - only tests that ask
+
+    lifespan = client._transport.lifespan  # type: ignore[attr-defined]  # noqa: SLF001 - our own transport
+
+    @functools.wraps(function)
+    async def started(*args: Any, **kwargs: Any) -> Any:
+        await lifespan.start()
+        return await function(*args, **kwargs)
+
+    return started

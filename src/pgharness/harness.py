@@ -1,0 +1,212 @@
+"""The harness of one pytest process: what the hooks and the fixtures share.
+
+In the controller, and without xdist, it owns the `Run`; in an xdist worker it asks the controller.
+Between the two lies one environment variable, set for direct children of the controller only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pgharness import guard
+from pgharness.config import Config
+from pgharness.errors import ConfigError, HarnessError
+from pgharness.report import Pyramid
+from pgharness.server.base import Address
+
+KEY: pytest.StashKey[Harness] = pytest.StashKey()
+_HANDOVER = "_PGHARNESS_RUN"
+DATABASE_FIXTURES = frozenset(
+    ("client", "sync_client", "db_session", "pg_database", "pg_server", "pg_empty_database")
+)
+
+
+def marker_arguments(*, isolation: str | None = None, allow_hosts: tuple[str, ...] | list[str] = ()) -> Any:
+    """The signature of ``@pytest.mark.pg``.
+
+    Args:
+        isolation: ``rollback`` or ``database``; default pg_isolation.
+        allow_hosts: What this test may reach besides PostgreSQL, as pg_allow_hosts.
+    """
+    return isolation, tuple(allow_hosts)
+
+
+class Harness:
+    """The harness of this process.
+
+    Args:
+        config: The resolved options.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.pyramid = Pyramid()
+        self.run: Any = None
+        self.remote: Any = None
+        self.controller: Any = None
+        self.worker: Any = None
+        self.app: Any = None
+        self.announced = False
+        self.http: Any = None
+        self._saved: dict[str, str | None] = {}
+        handover = _handover(os.environ)
+        if handover is None:
+            from pgharness.run import Run  # noqa: PLC0415 - not for a worker
+
+            self.worker_name = "main"
+            self.run = Run(config)
+            self.run_id, self.address = self.run.id, self.run.reservation.address
+        else:
+            self.worker_name = os.environ["PYTEST_XDIST_WORKER"]
+            self.run_id, self.address = handover["run"], Address(**handover["server"])
+            self._handover = handover
+        self._set_environment()
+
+    # -- environment --------------------------------------------------------------------------------
+
+    def _set_environment(self) -> None:
+        """Set the variables of ``pg_env``, before any conftest or module of the app is imported."""
+        from pgharness.ledger import worker_database_name  # noqa: PLC0415 - light
+
+        values = self.address.template_values(worker_database_name(self.run_id, self.worker_name))
+        for line in self.config.env:
+            name, _, template = line.partition("=")
+            self._set(name.strip(), template.strip().format_map(values))
+
+    def _set(self, name: str, value: str) -> None:
+        self._saved.setdefault(name, os.environ.get(name))
+        os.environ[name] = value
+
+    def listen(self) -> None:
+        """Answer xdist workers, and tell the ones to come how to ask."""
+        from pgharness.run import Controller  # noqa: PLC0415 - only under xdist
+
+        self.controller = Controller(self.run)
+        address = self.address
+        handover = {
+            "pid": os.getpid(),
+            "run": self.run_id,
+            "address": self.controller.address,
+            "key": self.controller.key.hex(),
+            "server": {name: getattr(address, name) for name in Address.__slots__},
+        }
+        self._set(_HANDOVER, json.dumps(handover))
+
+    # -- the worker's database -------------------------------------------------------------------------
+
+    @property
+    def provider(self) -> Any:
+        """The run, or the way to ask the controller for it."""
+        if self.run is not None:
+            return self.run
+        if self.remote is None:
+            from pgharness.run import RemoteRun  # noqa: PLC0415 - only in workers
+
+            self.remote = RemoteRun(self._handover["address"], bytes.fromhex(self._handover["key"]))
+        return self.remote
+
+    def get_worker(self) -> Any:
+        """This process's `Worker`, its database cloned when first asked for."""
+        if self.worker is None:
+            from pgharness.worker import Worker  # noqa: PLC0415 - loads SQLAlchemy
+
+            self.worker = Worker(self.worker_name, self.config, self.provider)
+        return self.worker
+
+    def abort(self, error: HarnessError) -> None:
+        """End the whole run with ``error``, shown once, as a usage error.
+
+        Raises:
+            pytest.UsageError: In the controller; a worker leaves it to the controller.
+        """
+        if self.run is not None:
+            raise usage_error(error)
+        self.provider.abort(error)
+
+    # -- the running test ---------------------------------------------------------------------------
+
+    def allowed(self, extra: tuple[str, ...] = ()) -> frozenset[str]:
+        return guard.allowed_hosts(
+            (self.address.host, self.address.port), (*self.config.allow_hosts, *extra)
+        )
+
+    def get_http(self) -> Any:
+        """The respx router of this process, patched into httpx when first asked for."""
+        if self.http is None:
+            from pgharness.http import ExternalHttp  # noqa: PLC0415 - loads httpx and respx
+
+            self.http = ExternalHttp()
+            self.http.start()
+        return self.http
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop and remove everything this process started. Safe to call twice."""
+        try:
+            if self.http is not None:
+                self.http.stop()
+                self.http = None
+            if self.worker is not None:
+                self.worker.close()
+                self.worker = None
+            if self.remote is not None:
+                self.remote.close()
+                self.remote = None
+        finally:
+            if self.controller is not None:
+                self.controller.close()
+                self.controller = None
+            if self.run is not None:
+                self.run.close()
+            guard.remove()
+            for name, value in self._saved.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            self._saved.clear()
+
+
+def _handover(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the controller left for this process, if it is its direct child and an xdist worker."""
+    text = environ.get(_HANDOVER)
+    if not text or "PYTEST_XDIST_WORKER" not in environ:
+        return None
+    handover: dict[str, Any] = json.loads(text)
+    return handover if handover["pid"] == os.getppid() else None
+
+
+def usage_error(error: HarnessError) -> pytest.UsageError:
+    return pytest.UsageError(str(error))
+
+
+def marker(item: pytest.Item, default: str) -> tuple[str, tuple[str, ...]]:
+    """Isolation and allowed hosts of ``item``.
+
+    Raises:
+        ConfigError: A marker has other arguments than `marker_arguments`, or another value.
+    """
+    isolation, hosts = default, ()
+    for mark in reversed(list(item.iter_markers("pg"))):
+        try:
+            wanted, more = marker_arguments(*mark.args, **mark.kwargs)
+        except TypeError as error:
+            reason = str(error).partition(") ")[2]
+            raise ConfigError(
+                f"{item.nodeid}: @pytest.mark.pg {reason}.",
+                fix=['its arguments are isolation="rollback" or "database", and allow_hosts=[...]'],
+            ) from None
+        if wanted not in (None, "rollback", "database"):
+            raise ConfigError(
+                f"{item.nodeid}: @pytest.mark.pg(isolation={wanted!r}) is not valid.",
+                fix=["use one of: rollback, database"],
+            )
+        isolation = wanted or isolation
+        hosts = (*hosts, *more)
+    return isolation, hosts

@@ -1,0 +1,299 @@
+"""pytest hooks, and nothing heavy: Docker, Alembic, SQLAlchemy and httpx are loaded when first needed."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pgharness import config as options
+from pgharness import guard, report
+from pgharness.errors import HarnessError, TierError
+from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
+    _pg_harness,
+    _pg_test,
+    app,
+    client,
+    db_session,
+    external_http,
+    pg_app,
+    pg_client_options,
+    pg_database,
+    pg_empty_database,
+    pg_server,
+    pg_session_options,
+    sync_client,
+    with_lifespan,
+)
+from pgharness.harness import DATABASE_FIXTURES, KEY, Harness, marker, usage_error
+
+_ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
+_TIER: pytest.StashKey[str | None] = pytest.StashKey()
+_RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pgharness", "real PostgreSQL for tests (pgharness)")
+    for option in options.OPTIONS:
+        help_text = f"{option.help} (ini {option.ini}, environment {option.env})"
+        if option.choices:
+            help_text += f" Default: {option.default}; one of {', '.join(option.choices)}."
+        elif option.default:
+            help_text += f" Default: {option.default}."
+        action = "append" if option.kind == "lines" else "store"
+        group.addoption(
+            option.flag, action=action, dest=option.ini, default=None, metavar=option.metavar,
+            help=help_text.replace("%", "%%"),
+        )  # fmt: skip
+        kind = "linelist" if option.kind == "lines" else "string"
+        parser.addini(option.ini, option.help, type=kind, default=None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    _resolve(early_config, early_config.known_args_namespace)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        'pg(isolation="rollback"|"database", allow_hosts=[...]): this test asks for the database; how its '
+        "changes are undone, and what it may reach besides PostgreSQL (pgharness).",
+    )
+    for tier in guard.TIERS:
+        config.addinivalue_line("markers", f"{tier}: a test below tests/{tier} (pgharness).")
+    if KEY not in config.stash:  # loaded by a conftest, too late for the environment of what it imports
+        _resolve(config, config.option)
+    if not hasattr(config, "workerinput") and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _resolve(config: pytest.Config, namespace: Any) -> None:
+    root = config.inipath.parent if config.inipath is not None else config.rootpath
+    try:
+        resolved = options.resolve(
+            command_line=lambda name: getattr(namespace, name, None),
+            ini=config.getini,
+            environ=os.environ,
+            root=root,
+        )
+        config.stash[KEY] = Harness(resolved)
+    except HarnessError as error:
+        raise usage_error(error) from None
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    """End as Ctrl-C does, so that what was started is stopped."""
+    raise KeyboardInterrupt("SIGTERM")
+
+
+# -- collection ---------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    offenders: list[tuple[str, str]] = []
+    for item in items:
+        tier = guard.tier_of(item.path, config.rootpath)
+        item.stash[_TIER] = tier
+        if tier is not None:
+            item.add_marker(tier)
+        fixtures: list[str] = getattr(item, "fixturenames", [])
+        named = [name for name in fixtures if name in DATABASE_FIXTURES]
+        if tier == "unit" and named:
+            offenders.append((item.nodeid, named[0]))
+        asks = bool(named) or tier in ("integration", "api") or item.get_closest_marker("pg") is not None
+        if asks and hasattr(item, "fixturenames"):
+            item.stash[_ISOLATED] = True
+            _add_isolation(item)
+    harness = config.stash[KEY]
+    try:
+        for item in items:
+            if item.get_closest_marker("pg") is not None:
+                marker(item, harness.config.isolation)
+        if offenders:
+            raise TierError.unit_asks_for_database(offenders)
+    except HarnessError as error:
+        items.clear()
+        harness.abort(error)
+
+
+def _add_isolation(item: Any) -> None:
+    """Have ``_pg_test`` set up after fixtures of wider scope and before the test's own."""
+    names: list[str] = item.fixturenames
+    if "_pg_test" in names:
+        names.remove("_pg_test")
+    definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - no public way to order fixtures
+    for index, name in enumerate(names):
+        found = definitions.get(name)
+        narrow = not found or found[-1].scope == "function"
+        if narrow and name not in _RUNNERS and not name.endswith("_scoped_runner") and name != "request":
+            names.insert(index, "_pg_test")
+            return
+    names.append("_pg_test")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    config = session.config
+    harness = config.stash[KEY]
+    if config.option.collectonly or not any(item.stash.get(_ISOLATED, False) for item in session.items):
+        return
+    try:
+        harness.provider.database(harness.worker_name)
+        if any("pg_app" in getattr(item, "fixturenames", ()) for item in session.items):
+            _load_app(harness)
+    except HarnessError as error:
+        session.items.clear()
+        harness.abort(error)
+
+
+def _load_app(harness: Harness) -> None:
+    """Import the app before the first test, so that a wrong path is said once and not per test."""
+    from pgharness.web import load  # noqa: PLC0415 - loads httpx
+
+    if harness.app is None and harness.config.app:
+        harness.app = load(harness.config.app, harness.config.sources["app"])
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    harness = config.stash[KEY]
+    facts = harness.run.facts if harness.run is not None else None
+    if facts is None:
+        return []
+    harness.announced = True
+    return [report.header(facts, note=_loop_note(config, items))]
+
+
+def _loop_note(config: pytest.Config, items: list[pytest.Item]) -> str:
+    """What to say if every async test pays for a loop of its own."""
+    known = config.pluginmanager.hasplugin("asyncio")
+    scope = config.getini("asyncio_default_test_loop_scope") if known else "session"
+    if scope not in ("session", "package", "module"):
+        for item in items:
+            if item.stash.get(_ISOLATED, False) and inspect.iscoroutinefunction(getattr(item, "obj", None)):
+                return report.SLOW_LOOPS
+    return ""
+
+
+# -- xdist ----------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    config.stash[KEY].listen()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    harness: Harness = node.config.stash[KEY]
+    run = harness.run
+    if run.failure is not None:
+        raise usage_error(run.failure)
+    if run.facts is not None and not harness.announced:
+        harness.announced = True
+        reporter: Any = node.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and reporter.verbosity >= 0:
+            reporter.ensure_newline()
+            reporter.write_line(report.header(run.facts))
+
+
+# -- tests ------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    tier = item.stash.get(_TIER, None)
+    harness = item.config.stash[KEY]
+    worker = harness.worker
+    if worker is not None:
+        worker.engines.outsider = item.nodeid
+    if tier is None:
+        return (yield)
+    guard.install()
+    guard.watch_psycopg()
+    hosts: tuple[str, ...] = ()
+    if tier != "unit":
+        hosts = marker(item, harness.config.isolation)[1]
+    policy = guard.Policy(item.nodeid, tier, frozenset() if tier == "unit" else harness.allowed(hosts))  # type: ignore[arg-type]
+    guard.current = policy
+    try:
+        return (yield)
+    finally:
+        guard.current = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    if item.stash.get(_TIER, None) in ("integration", "api"):
+        harness = item.config.stash[KEY]
+        allowed = guard.current.allowed if guard.current is not None else frozenset()
+        harness.get_http().begin(item.nodeid, named=False, allowed=allowed)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    if not item.stash.get(_ISOLATED, False):
+        return (yield)
+    rollback = item.config.stash[KEY].worker.engines.rollback
+    made: Any = item.funcargs.get("client") if hasattr(item, "funcargs") else None
+    function = getattr(item, "obj", None)
+    if made is not None and inspect.iscoroutinefunction(function) and hasattr(made, "_transport"):
+        if hasattr(made._transport, "lifespan"):  # noqa: SLF001 - a client of ours, not of the project's
+            item.obj = with_lifespan(function, made)  # type: ignore[attr-defined]
+    rollback.in_call = True
+    try:
+        return (yield)
+    finally:
+        rollback.in_call = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose app has swallowed what the harness refused."""
+    result = yield
+    if call.when == "call" and item.stash.get(_TIER, None) is not None:
+        harness = item.config.stash[KEY]
+        violations = list(guard.current.violations) if guard.current is not None else []
+        if harness.http is not None:
+            violations += harness.http.finish()
+        if violations and result.passed:
+            result.outcome = "failed"
+            result.longrepr = str(violations[0])
+    return result
+
+
+# -- the end ------------------------------------------------------------------------------------------------
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    harness = session.config.stash.get(KEY, None)
+    if harness is not None:
+        harness.close()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    harness = config.stash.get(KEY, None)
+    if harness is not None:
+        harness.close()
+    if signal.getsignal(signal.SIGTERM) is _interrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    harness = config.stash[KEY]
+    facts = harness.run.facts if harness.run is not None else None
+    if facts is None:
+        return
+    for outcome in terminalreporter.stats.values():
+        for entry in outcome:
+            if isinstance(entry, pytest.TestReport):
+                tier = guard.tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
+                harness.pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
+    terminalreporter.write_line(harness.pyramid.summary(facts))

@@ -1,0 +1,52 @@
+"""What the terminal shows: one header line, one summary line. Pure objects that yield text."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pgharness.run import Facts
+
+SLOW_LOOPS = 'a loop per test; asyncio_default_test_loop_scope = "session" is faster'
+
+
+def header(facts: Facts, *, note: str = "") -> str:
+    """``pg: 17.11 in a container (postgres:17), template 3f9c2e hit in 14 ms``."""
+    server = facts.server
+    took = f"{'hit' if facts.template_hit else 'built'} in {facts.template_seconds * 1000:.0f} ms"
+    parts = [f"pg: {server.version} {server.detail}", f"template {facts.template[:6]} {took}"]
+    if facts.tried:
+        parts.append("tried before: " + "; ".join(facts.tried))
+    if note:
+        parts.append(note)
+    return ", ".join(parts)
+
+
+@dataclasses.dataclass(slots=True)
+class TierTally:
+    """Tests of one tier and the seconds they took, over all workers."""
+
+    tests: int = 0
+    seconds: float = 0.0
+
+
+class Pyramid:
+    """Counts tests per tier."""
+
+    def __init__(self) -> None:
+        self.tiers: dict[str, TierTally] = {}
+
+    def add(self, tier: str, *, seconds: float, ended: bool) -> None:
+        """Add a phase of a test; ``ended`` is True for its last."""
+        tally = self.tiers.setdefault(tier, TierTally())
+        tally.seconds += seconds
+        tally.tests += ended
+
+    def summary(self, facts: Facts) -> str:
+        """``pg: 17.11 in a container (postgres:17), template 3f9c2e built in 812 ms, 2 clones; unit ...``."""
+        clones = f"{facts.clones} clone{'' if facts.clones == 1 else 's'}"
+        tiers = [
+            f"{name} {tally.tests} test{'' if tally.tests == 1 else 's'} in {tally.seconds:.2f} s"
+            for name in ("unit", "integration", "api", "other")
+            if (tally := self.tiers.get(name)) is not None
+        ]
+        return "; ".join([f"{header(dataclasses.replace(facts, tried=()))}, {clones}", *tiers])

@@ -1,0 +1,171 @@
+"""The application under test: found, its lifespan run, its overrides restored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
+
+import httpx
+
+from pgharness.errors import AppError
+from pgharness.loops import run_on
+
+_STOP_SECONDS = 30.0
+
+
+def load(value: str, source: str) -> Any:
+    """The object that ``pg_app`` names; a factory is called.
+
+    Raises:
+        AppError: ``value`` is empty, does not import, or is not an ASGI application.
+    """
+    if not value:
+        raise AppError.not_set()
+    module, _, attribute = value.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except Exception as error:
+        reason = traceback.format_exception_only(error)[-1].strip()
+        raise AppError.not_importable(value, source, reason, sys.path[:3]) from error
+    if inspect.isfunction(found) or inspect.ismethod(found) or inspect.isclass(found):
+        if not _wants_scope(found):
+            found = found()
+    if not callable(found):
+        raise AppError.not_an_app(value, type(found).__name__)
+    return found
+
+
+def _wants_scope(function: Callable[..., Any]) -> bool:
+    """Whether ``function`` is itself an ASGI application: three positional parameters."""
+    required = [
+        p
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return len(required) == 3  # noqa: PLR2004 - scope, receive, send
+
+
+@contextlib.contextmanager
+def overrides_restored(app: Any) -> Iterator[None]:
+    """Give every ``dependency_overrides`` of ``app`` and the applications mounted in it back as it was."""
+    saved = [(found, found.dependency_overrides, dict(found.dependency_overrides)) for found in _apps(app)]
+    try:
+        yield
+    finally:
+        for found, overrides, content in saved:
+            overrides.clear()
+            overrides.update(content)
+            found.dependency_overrides = overrides
+
+
+def _apps(app: Any) -> Iterator[Any]:
+    if isinstance(getattr(app, "dependency_overrides", None), MutableMapping):
+        yield app
+    for route in getattr(app, "routes", None) or ():
+        mounted = getattr(route, "app", None)
+        if mounted is not None and hasattr(mounted, "routes") and hasattr(mounted, "dependency_overrides"):
+            yield from _apps(mounted)
+
+
+class Lifespan:
+    """The lifespan of an application, started on the loop that first asks and ended on the same.
+
+    It runs in a task of its own, so that task groups and cancel scopes of the application are
+    entered and left in one task. A loop that closes first cancels the task; that counts as the
+    end of the lifespan, so the application's shutdown still runs.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.state: dict[str, Any] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._started: asyncio.Event | None = None
+        self._stopping: asyncio.Event | None = None
+        self._failure: AppError | None = None
+
+    async def start(self) -> None:
+        """Start it unless it has been started. Raises AppError if the application refuses."""
+        if self._task is None:
+            self._loop = asyncio.get_running_loop()
+            self._started, self._stopping = asyncio.Event(), asyncio.Event()
+            self._task = self._loop.create_task(self._run())
+        if self._started is not None and asyncio.get_running_loop() is self._loop:
+            await self._started.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """End it, from synchronous code. Raises AppError if the application's shutdown fails."""
+        if self._task is not None:
+            run_on(self._loop, self._stop(), _STOP_SECONDS)
+            self._task = None
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    async def _stop(self) -> None:
+        assert self._task is not None and self._stopping is not None  # noqa: S101, PT018 - set by start()
+        self._stopping.set()
+        await self._task
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        phase = "startup"
+        assert self._started is not None and self._stopping is not None  # noqa: S101, PT018 - set by start()
+        started, stopping = self._started, self._stopping
+
+        async def receive() -> dict[str, str]:
+            nonlocal phase
+            if phase == "startup" and not started.is_set():
+                phase = "starting"
+                return {"type": "lifespan.startup"}
+            try:
+                await stopping.wait()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None:
+                    task.uncancel()
+            phase = "shutdown"
+            return {"type": "lifespan.shutdown"}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            kind = message["type"]
+            if kind.endswith(".failed"):
+                lines = str(message.get("message", "")).strip().splitlines() or ["no message"]
+                self._failure = AppError.lifespan_failed(kind.split(".")[1], lines[-1])
+            if kind.startswith("lifespan.startup"):
+                started.set()
+
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - an application without a lifespan may raise, says ASGI
+            if phase == "shutdown" and self._failure is None:
+                reason = traceback.format_exception_only(error)[-1].strip()
+                self._failure = AppError.lifespan_failed("shutdown", reason)
+        finally:
+            started.set()
+
+
+class AppTransport(httpx.ASGITransport):
+    """httpx's ASGI transport with the application's lifespan around it."""
+
+    def __init__(self, app: Any, lifespan: Lifespan, *, raise_app_exceptions: bool = True) -> None:
+        async def with_state(scope: Any, receive: Any, send: Any) -> None:
+            scope["state"] = dict(lifespan.state)
+            await app(scope, receive, send)
+
+        super().__init__(app=with_state, raise_app_exceptions=raise_app_exceptions)
+        self.lifespan = lifespan
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await self.lifespan.start()
+        return await super().handle_async_request(request)

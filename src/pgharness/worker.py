@@ -1,0 +1,106 @@
+"""One worker process and its database: what begins and ends each test that asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import asyncpg
+
+from pgharness.background import background
+from pgharness.config import Config
+from pgharness.errors import HarnessError, IsolationError
+from pgharness.isolation.engines import Engines, Isolation
+from pgharness.isolation.link import Target
+from pgharness.isolation.rollback import Rollback
+from pgharness.run import Provider, WorkerDatabase
+
+_WRITERS = """
+    SELECT DISTINCT lower(p.proname)
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.provolatile = 'v' AND p.prorettype <> 'trigger'::regtype
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+
+
+class Worker:
+    """The worker's side of the harness.
+
+    Args:
+        name: ``main``, or xdist's name of the worker.
+        config: The resolved options.
+        provider: Where databases come from.
+    """
+
+    def __init__(self, name: str, config: Config, provider: Provider) -> None:
+        self.name = name
+        self.config = config
+        self.provider = provider
+        self.database: WorkerDatabase = provider.database(name)
+        address = self.database.server.address
+        target = Target(
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=address.password,
+            database=self.database.name,
+            lock_timeout=config.lock_timeout,
+            tls=not self.database.server.owned,
+        )
+        self.engines = Engines(Rollback(dataclasses.replace(target, writers=self._find_writers(target))))
+        self.engines.install()
+
+    def _find_writers(self, target: Target) -> frozenset[str]:
+        """The functions of the schema that a SELECT could write with."""
+
+        async def find() -> frozenset[str]:
+            connection = await asyncpg.connect(
+                host=target.host,
+                port=target.port,
+                user=target.user,
+                password=target.password,
+                database=target.database,
+                ssl=None if target.tls else False,
+            )
+            try:
+                return frozenset(row[0] for row in await connection.fetch(_WRITERS))
+            finally:
+                await connection.close()
+
+        return background.run(find(), timeout=self.config.start_timeout)
+
+    @contextlib.contextmanager
+    def test(self, test_id: str, isolation: Isolation) -> Iterator[None]:
+        """Isolate one test; raises at its end what the test must not have done."""
+        engines, rollback = self.engines, self.engines.rollback
+        engines.outsider = ""
+        if isolation == "rollback":
+            rollback.start(test_id)
+        engines.isolation = isolation
+        try:
+            yield
+        finally:
+            engines.isolation = None
+            errors = self._finish(isolation)
+        if errors:
+            raise errors[0]
+
+    def _finish(self, isolation: Isolation) -> list[HarnessError]:
+        if isolation == "database":
+            self._restore()
+            return []
+        errors = self.engines.rollback.finish()
+        if any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
+            self._restore()
+        return errors
+
+    def _restore(self) -> None:
+        self.engines.rollback.disconnect()
+        self.provider.restore(self.name)
+        self.engines.generation += 1
+
+    def close(self) -> None:
+        self.engines.remove()
+        self.engines.rollback.disconnect()
+
