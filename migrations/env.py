@@ -12,6 +12,9 @@ from service.settings import DatabaseSettings
 
 config = context.config
 
+# A migration that waits for a lock makes everybody after it wait too: it gives up, and is run again.
+lock_timeout: str = config.attributes.get("lock_timeout", "5s")
+
 # Only for `alembic` on the command line: fileConfig replaces the root logger's handlers, and a
 # program that runs migrations (a test run, say) has its own.
 if config.cmd_opts is not None and config.config_file_name is not None:
@@ -31,11 +34,10 @@ def run(connection: Connection) -> None:
 
 
 async def run_online() -> None:
-    # A migration that waits for a lock makes everybody after it wait too: it gives up, and is run again.
     engine = create_async_engine(
         database_url(),
         poolclass=pool.NullPool,
-        connect_args={"server_settings": {"lock_timeout": "5000", "application_name": "migrations"}},
+        connect_args={"server_settings": {"lock_timeout": lock_timeout, "application_name": "migrations"}},
     )
     try:
         async with engine.connect() as connection:
@@ -49,7 +51,7 @@ def run_offline() -> None:
         url=database_url(), target_metadata=Base.metadata, literal_binds=True, compare_type=True
     )
     with context.begin_transaction():
-        context.execute("SET lock_timeout = '5s'")
+        context.execute(f"SET lock_timeout = '{lock_timeout}'")
         context.run_migrations()
 
 
