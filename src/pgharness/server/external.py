@@ -1,0 +1,69 @@
+"""A server that somebody else runs: looked at once, never stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import asyncpg
+
+from pgharness.config import Config
+from pgharness.errors import ServerError
+from pgharness.server import failures
+from pgharness.server.base import Address
+from pgharness.server.connect import Login, log_in
+from pgharness.server.running import RunningServer, major_of
+
+_ANSWER_SECONDS = 10.0
+_PAUSE = 0.1
+
+
+def find(config: Config, address: Address) -> RunningServer:
+    """The server at ``address``, once it lets a user in who may create databases.
+
+    Raises:
+        ServerError: It does not, or its major is not the one that ``pg_version`` pins.
+    """
+    login = _log_in(address, config.start_timeout)
+    if not login.creates_databases:
+        raise failures.no_createdb(address)
+    if config.version and major_of(login.version) != config.version:
+        origin = f"at {address.host}:{address.port} (pg_url)"
+        fix = [f"give the address of a PostgreSQL {config.version} in --pg-url"]
+        raise failures.other_major(login.version, origin, config.version, fix)
+    detail = f"at {address.host}:{address.port}"
+    return RunningServer("external", address, login.version, detail, owned=False)
+
+
+def _log_in(address: Address, patience: float, clock: Callable[[], float] = time.monotonic) -> Login:
+    deadline = clock() + patience
+    while True:
+        try:
+            return log_in(address, min(patience, _ANSWER_SECONDS))
+        except asyncpg.CannotConnectNowError as error:  # it starts up, or recovers
+            if clock() > deadline:
+                raise failures.unexpected(address, str(error)) from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise _explained(address, error) from None
+        time.sleep(_PAUSE)
+
+
+def _explained(address: Address, error: Exception) -> ServerError:
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():  # InvalidPasswordError is one
+            return failures.login_refused(address, str(error))
+        case asyncpg.InvalidCatalogNameError():
+            return failures.no_database(address)
+        case TimeoutError():
+            return failures.dead_url(address, f"no answer within {_ANSWER_SECONDS:g} s")
+        case OSError():
+            return failures.dead_url(address, _plain(error))
+        case _:
+            return failures.unexpected(address, str(error) or type(error).__name__)
+
+
+def _plain(error: OSError) -> str:
+    """The system's own words; asyncio wraps them in the addresses it tried."""
+    import os  # noqa: PLC0415
+
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

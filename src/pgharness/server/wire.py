@@ -1,0 +1,50 @@
+"""One request to a Docker engine, with the standard library alone."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+
+def engine_request(url: str, certificates: str, method: str, path: str, timeout: float) -> tuple[int, str]:
+    """Status and body of one request to the Docker engine at ``url`` (unix, tcp, http or https).
+
+    Raises:
+        OSError: Nothing answers there, or what answers does not speak HTTP.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or "localhost"
+    if parts.scheme == "unix":
+        wire = socket.socket(socket.AF_UNIX)
+        wire.settimeout(timeout)
+    else:
+        wire = socket.create_connection((host, parts.port or (2376 if certificates else 2375)), timeout)
+    with wire:
+        if parts.scheme == "unix":
+            wire.connect(parts.path)
+        elif certificates or parts.scheme == "https":
+            wire = _secured(wire, host, certificates)
+        head = f"{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
+        wire.sendall(head.encode())
+        with wire.makefile("rb") as answer:
+            return _response(answer)
+
+
+def _response(answer: IO[bytes]) -> tuple[int, str]:
+    status = answer.readline().split()
+    if len(status) < 2 or not status[0].startswith(b"HTTP/") or not status[1].isdigit():  # noqa: PLR2004
+        raise OSError("it does not speak HTTP")
+    _, _, body = answer.read().partition(b"\r\n\r\n")
+    return int(status[1]), body.decode(errors="replace")
+
+
+def _secured(wire: socket.socket, host: str, certificates: str) -> socket.socket:
+    import ssl  # noqa: PLC0415
+
+    folder = Path(certificates)
+    context = ssl.create_default_context(cafile=str(folder / "ca.pem") if certificates else None)
+    if certificates:
+        context.load_cert_chain(str(folder / "cert.pem"), str(folder / "key.pem"))
+    return context.wrap_socket(wire, server_hostname=host)
