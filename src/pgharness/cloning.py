@@ -36,17 +36,22 @@ class Source:
 async def source(connection: Connection, name: str, fingerprint: str) -> Source:
     """Read what a clone of the template ``name`` needs."""
     rows = await connection.fetch(
-        "SELECT unnest(setconfig) AS line FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase "
+        "SELECT unnest(setconfig) AS line FROM pg_db_role_setting s "
+        "JOIN pg_database d ON d.oid = s.setdatabase "
         "WHERE d.datname = $1 AND s.setrole = 0",
         name,
     )
     return Source(name, fingerprint, tuple(row["line"] for row in rows))
 
 
+def copy_clause(server: Server) -> str:
+    """How to copy: files force a checkpoint, cheap on a server of our own, rude on anybody else's."""
+    return " STRATEGY FILE_COPY" if server.owned and server.major >= _FILE_COPY_SINCE else ""
+
+
 async def clone(connection: Connection, server: Server, origin: Source, name: str, run: str) -> None:
     """Make the database ``name`` from ``origin`` and mark it."""
-    # Copying files forces a checkpoint: cheap on a server of our own, rude on anybody else's.
-    copy = " STRATEGY FILE_COPY" if server.owned and server.major >= _FILE_COPY_SINCE else ""
+    copy = copy_clause(server)
     await connection.execute(
         f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(origin.name)}{copy} CONNECTION LIMIT {BIRTHMARK}"
     )
@@ -91,7 +96,9 @@ class Workshop:
         await self._settle()
         if self._connection is None or self._connection.is_closed():
             address = self._server.address
-            self._connection = await connect(address, address.database, f"pgharness {self._run} {self._worker}"[:63])
+            self._connection = await connect(
+                address, address.database, f"pgharness {self._run} {self._worker}"[:63]
+            )
         connection = self._connection
         if self._spare is None:
             await self._prepare(connection)

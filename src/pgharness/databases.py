@@ -66,6 +66,7 @@ class Databases:
         self._connection: Connection | None = None
         self._source: cloning.Source | None = None
         self._workshops: dict[str, cloning.Workshop] = {}
+        self._empty = 0
         self._lock = threading.RLock()
 
     @property
@@ -136,6 +137,42 @@ class Databases:
         with self._lock:
             self._ask(self._drop(worker))
 
+    def create_empty(self, worker: str) -> str:
+        """Make an empty database for a test of ``worker``, besides its own; returns its name.
+
+        Raises:
+            DatabaseError: The server refuses.
+        """
+        with self._lock:
+            self._empty += 1
+            name = ledger.empty_name(self._run, worker, self._empty)
+            self._ask(self._create_empty(name))
+        return name
+
+    def drop_empty(self, name: str) -> None:
+        """Drop what `create_empty` made, whoever is connected.
+
+        Raises:
+            DatabaseError: The server refuses, or the database is not the harness's.
+        """
+        with self._lock:
+            self._ask(self._drop_named(name))
+
+    async def _create_empty(self, name: str) -> None:
+        connection = self._open_connection()
+        await ledger.drop(connection, name, self._where)
+        copy = cloning.copy_clause(self.server)
+        await connection.execute(
+            f"CREATE DATABASE {quoted(name)} TEMPLATE template0{copy} CONNECTION LIMIT {BIRTHMARK}"
+        )
+        now = await ledger.now(connection)
+        await ledger.write(
+            connection, name, Mark(kind="worker", run=self._run, fingerprint="", created=now, used=now)
+        )
+
+    async def _drop_named(self, name: str) -> None:
+        await ledger.drop(self._open_connection(), name, self._where)
+
     def _ask(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         with problems.explained(self.server.address):
             return background.run(coroutine, timeout)
@@ -145,8 +182,7 @@ class Databases:
         label = f"pgharness {self._run} {socket.gethostname()}:{os.getpid()}"[:63]
         connection = await connect(address, address.database, label)
         try:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ledger.key("run", self._run)):
-                raise problems.same_run(self._run, self._where)
+            await ledger.sign(connection, self._run, self._where)
             await ledger.sweep(connection, self._where, self._run)
         except BaseException:
             connection.terminate()
@@ -172,12 +208,18 @@ class Databases:
         if found is None:
             return False
         mark = found.mark
-        if mark is None or not found.is_template or (mark.kind, mark.fingerprint) != ("template", fingerprint):
+        if (
+            mark is None
+            or not found.is_template
+            or (mark.kind, mark.fingerprint) != ("template", fingerprint)
+        ):
             await ledger.drop(connection, name, self._where)
             return False
         now = await ledger.now(connection)
         if (now - mark.used).total_seconds() > _TOUCH_SECONDS:
-            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):  # another role's template serves as well
+            with contextlib.suppress(
+                asyncpg.InsufficientPrivilegeError
+            ):  # another role's template serves as well
                 await ledger.write(connection, name, dataclasses.replace(mark, used=now))
         return True
 
@@ -216,7 +258,9 @@ class Databases:
         connection = self._open_connection()
         await ledger.drop(connection, building, self._where)
         # template0: what somebody added to template1 is not part of the fingerprint.
-        await connection.execute(f"CREATE DATABASE {quoted(building)} TEMPLATE template0 CONNECTION LIMIT {BIRTHMARK}")
+        await connection.execute(
+            f"CREATE DATABASE {quoted(building)} TEMPLATE template0 CONNECTION LIMIT {BIRTHMARK}"
+        )
         now = await ledger.now(connection)
         mark = Mark(kind="build", run=self._run, fingerprint=fingerprint, created=now, used=now)
         await ledger.write(connection, building, mark)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import hashlib
 import json
 import os
@@ -31,7 +31,7 @@ Kind = Literal["template", "build", "worker"]
 
 BIRTHMARK = 0x50474821
 """The connection limit of every database that the harness creates."""
-UNUSED = datetime.timedelta(days=7)
+UNUSED = dt.timedelta(days=7)
 """A template that no run has used for so long is dropped."""
 _NAME_BYTES = 63
 _END = "_test"
@@ -68,6 +68,11 @@ def is_spare(name: str, run_id: str, worker: str) -> bool:
     return name.startswith(f"pgh_{run_label(run_id)}_s_{_hash(worker)}_")
 
 
+def empty_name(run_id: str, worker: str, number: int) -> str:
+    """An empty database that a test asked for."""
+    return f"pgh_{run_label(run_id)}_e_{_hash(worker)}_{number}{_END}"
+
+
 def build_name(fingerprint: str, run_id: str) -> str:
     return f"pgh_b_{fingerprint}_{run_label(run_id)}{_END}"
 
@@ -89,8 +94,8 @@ class Mark:
     kind: Kind
     run: str
     fingerprint: str
-    created: datetime.datetime
-    used: datetime.datetime
+    created: dt.datetime
+    used: dt.datetime
     host: str = dataclasses.field(default_factory=socket.gethostname)
     pid: int = dataclasses.field(default_factory=os.getpid)
 
@@ -106,7 +111,7 @@ class Mark:
             if fields.pop("pgharness") != 1 or fields["kind"] not in ("template", "build", "worker"):
                 return None
             for name in ("created", "used"):
-                fields[name] = datetime.datetime.fromisoformat(fields[name])
+                fields[name] = dt.datetime.fromisoformat(fields[name])
             return cls(**fields)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
@@ -142,7 +147,12 @@ async def entries(connection: Connection, name: str | None = None) -> list[Entry
         name,
     )
     return [
-        Entry(row["datname"], Mark.from_json(row["comment"]), row["datconnlimit"] == BIRTHMARK, row["datistemplate"])
+        Entry(
+            row["datname"],
+            Mark.from_json(row["comment"]),
+            row["datconnlimit"] == BIRTHMARK,
+            row["datistemplate"],
+        )
         for row in rows
     ]
 
@@ -166,9 +176,9 @@ async def write(connection: Connection, name: str, mark: Mark) -> None:
     await connection.execute(f"COMMENT ON DATABASE {quoted(name)} IS '{text}'")
 
 
-async def now(connection: Connection) -> datetime.datetime:
+async def now(connection: Connection) -> dt.datetime:
     """The server's time: clocks of different machines differ."""
-    found: datetime.datetime = await connection.fetchval("SELECT clock_timestamp()")
+    found: dt.datetime = await connection.fetchval("SELECT clock_timestamp()")
     return found
 
 
@@ -211,7 +221,9 @@ async def drop(connection: Connection, name: str, where: str) -> None:
 
 def key(*words: str) -> int:
     """The advisory lock of ``words``, as a signed 64-bit number."""
-    return int.from_bytes(hashlib.blake2b(":".join(words).encode(), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(
+        hashlib.blake2b(":".join(words).encode(), digest_size=8).digest(), "big", signed=True
+    )
 
 
 async def holder(connection: Connection, lock: int) -> str | None:
@@ -229,6 +241,18 @@ async def holder(connection: Connection, lock: int) -> str | None:
         bits & 0xFFFFFFFF,
     )
     return f"process {row['pid']} {row['application_name'] or ''}".rstrip() if row else None
+
+
+async def sign(connection: Connection, run: str, where: str) -> None:
+    """Take the lock that shows ``run`` is alive for as long as ``connection`` is.
+
+    Raises:
+        DatabaseError: A run of this name is alive.
+    """
+    lock = key("run", run)
+    taken = await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock)
+    if not taken or await holder(connection, lock) is not None:
+        raise problems.same_run(run, where)
 
 
 @contextlib.asynccontextmanager

@@ -49,15 +49,47 @@ def scratch_server() -> Iterator[ScratchServer]:
         shutil.chown(secret, login, login)
     cluster = data / "cluster"
     subprocess.run(
-        [BIN / "initdb", "-D", cluster, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync",
-         "-E", "UTF8", "--locale=C"],
-        check=True, capture_output=True, user=login, group=login, cwd=data,
+        [
+            BIN / "initdb",
+            "-D",
+            cluster,
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret}",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ],
+        check=True,
+        capture_output=True,
+        user=login,
+        group=login,
+        cwd=data,
     )
-    settings = ["fsync=off", "full_page_writes=off", f"unix_socket_directories={data}", "listen_addresses=127.0.0.1"]
+    settings = [
+        "fsync=off",
+        "full_page_writes=off",
+        f"unix_socket_directories={data}",
+        "listen_addresses=127.0.0.1",
+    ]
     with (data / "log").open("wb") as log:
         process = subprocess.Popen(
-            [BIN / "postgres", "-D", cluster, "-p", str(port), *(part for line in settings for part in ("-c", line))],
-            stdout=log, stderr=log, user=login, group=login, cwd=data,
+            [
+                BIN / "postgres",
+                "-D",
+                cluster,
+                "-p",
+                str(port),
+                *(part for line in settings for part in ("-c", line)),
+            ],
+            stdout=log,
+            stderr=log,
+            user=login,
+            group=login,
+            cwd=data,
         )
     try:
         _wait(cluster / "postmaster.pid", process)

@@ -41,7 +41,13 @@ def explain(error: BaseException, job: dict[str, Any]) -> dict[str, Any]:
     root = Path(job["root"]).resolve()
     message, statement = _message(chain), _statement(chain)
     if (place := _migration(chain, [Path(directory).resolve() for directory in job["versions"]])) is not None:
-        return {"kind": "migration", **place, "file": _from_root(place["file"], root), "message": message, "statement": statement}
+        return {
+            "kind": "migration",
+            **place,
+            "file": _from_root(place["file"], root),
+            "message": message,
+            "statement": statement,
+        }
     if type(error).__module__.startswith("alembic.") and not statement:
         return {"kind": "alembic", "message": str(error)}
     trace, what = _trace(error, root)
@@ -78,7 +84,12 @@ def _migration(chain: list[BaseException], versions: list[Path]) -> dict[str, An
 def _described(frame: FrameType, line: int, file: Path) -> dict[str, Any]:
     names = frame.f_globals
     title = str(names.get("__doc__") or "").strip().partition("\n")[0]
-    return {"revision": str(names.get("revision") or file.stem), "title": title, "file": str(file), "line": line}
+    return {
+        "revision": str(names.get("revision") or file.stem),
+        "title": title,
+        "file": str(file),
+        "line": line,
+    }
 
 
 def _statement(chain: list[BaseException]) -> str:
@@ -122,7 +133,13 @@ def _trace(error: BaseException, root: Path) -> tuple[list[str], str]:
 
 def _library(file: str) -> bool:
     paths = sysconfig.get_paths()
-    places = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], sys.base_prefix + "/lib"}
+    places = {
+        paths["stdlib"],
+        paths["platstdlib"],
+        paths["purelib"],
+        paths["platlib"],
+        sys.base_prefix + "/lib",
+    }
     places.add(str(Path(__file__).parents[1]))
     return file.startswith("<") or any(file.startswith(place + "/") for place in places)
 

@@ -68,7 +68,9 @@ def _inputs(config: Config) -> Iterator[Part]:
     """The files of `pg_template_inputs`, in the order of their names."""
     for text in sorted(config.template_inputs):
         path = config.path(text)
-        label = path.relative_to(config.root.resolve()).as_posix() if _inside(path, config.root) else path.name
+        label = (
+            path.relative_to(config.root.resolve()).as_posix() if _inside(path, config.root) else path.name
+        )
         if path.is_file():
             yield f"input {label}", path.read_bytes()
         elif path.is_dir():

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -48,7 +49,9 @@ def upgrade(config: Config, locations: Locations, address: Address, database: st
         after, stamped = _relations(address, database)
         if after == before and not stamped:
             expected = _where(address, database)
-            raise problems.left_empty(f"the migrations of {source}", expected, result["connected"], config.env)
+            raise problems.left_empty(
+                f"the migrations of {source}", expected, result["connected"], config.env
+            )
 
 
 def create_all(config: Config, address: Address, database: str) -> None:
@@ -73,14 +76,19 @@ def environment(config: Config, address: Address, database: str) -> dict[str, st
     return environ
 
 
-def _run(
+def _run(  # noqa: PLR0913, PLR0917 (a job and where it is done)
     config: Config, job: dict[str, Any], cwd: Path, address: Address, database: str, source: str
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="pgharness-") as scratch, tempfile.TemporaryFile() as output:
         answer = Path(scratch) / "result.json"
-        job |= {"result": str(answer), "url": address.url(database), "database": database, "root": str(config.root)}
+        job |= {
+            "result": str(answer),
+            "url": address.url(database),
+            "database": database,
+            "root": str(config.root),
+        }
         # -P: a directory "alembic" in the project must not hide the library.
-        process = subprocess.run(  # noqa: S603
+        process = subprocess.run(
             [sys.executable, "-P", "-m", "pgharness.schema.runner"],
             input=json.dumps(job).encode(),
             stdout=output,
@@ -102,19 +110,19 @@ def _run(
 
 def _error(result: dict[str, Any], config: Config, source: str, expected: str) -> SchemaError:
     kind = result.pop("kind")
-    if kind == "migration":
-        return problems.migration_failed(**result)
-    if kind == "heads":
-        return problems.two_heads(result["heads"], source)
-    if kind == "elsewhere":
-        return problems.connects_elsewhere(result["found"], expected, config.env)
-    if kind == "alembic":
-        return problems.alembic_refused(source, result["message"])
-    if kind == "no metadata":
-        return problems.no_metadata(config.metadata, config.sources["metadata"], result["reason"])
-    if kind == "empty metadata":
-        return problems.empty_metadata(config.metadata, config.sources["metadata"])
-    return problems.project_raised(result["what"] or source, result["error"], result["trace"], result["statement"])
+    given = config.metadata, config.sources["metadata"]
+    makers: dict[str, Callable[[], SchemaError]] = {
+        "migration": lambda: problems.migration_failed(**result),
+        "heads": lambda: problems.two_heads(result["heads"], source),
+        "elsewhere": lambda: problems.connects_elsewhere(result["found"], expected, config.env),
+        "alembic": lambda: problems.alembic_refused(source, result["message"]),
+        "no metadata": lambda: problems.no_metadata(*given, result["reason"]),
+        "empty metadata": lambda: problems.empty_metadata(*given),
+        "raised": lambda: problems.project_raised(
+            result["what"] or source, result["error"], result["trace"], result["statement"]
+        ),
+    }
+    return makers[kind]()
 
 
 def _relations(address: Address, database: str) -> tuple[set[str], bool]:

@@ -48,7 +48,9 @@ def locate(ini: Path | None, toml: Path | None, root: Path) -> Locations:
         if (script / "env.py").is_file():
             break
     else:
-        raise problems.no_env_py(location.strip(), source, [_directory(location.strip(), b) for b in bases], root)
+        raise problems.no_env_py(
+            location.strip(), source, [_directory(location.strip(), b) for b in bases], root
+        )
     named = _version_locations(options)
     versions = tuple(_directory(entry, base) for entry in named) or (script / "versions",)
     return Locations(ini, toml, base, script, versions)

@@ -39,7 +39,7 @@ def no_migrations_file(config: Config, path: Path) -> SchemaError:
 
 def no_tool_alembic(config: Config, path: Path) -> SchemaError:
     return SchemaError(
-        f"pg_migrations = {config.migrations!r} ({config.sources['migrations']}) has no table [tool.alembic].",
+        f"pg_migrations = {config.migrations!r} ({config.sources['migrations']}) has no [tool.alembic].",
         checked=[str(path)],
         fix=["give --pg-migrations the path of the alembic.ini"],
     )
@@ -48,7 +48,9 @@ def no_tool_alembic(config: Config, path: Path) -> SchemaError:
 def unreadable_ini(ini: Path, error: Exception) -> SchemaError:
     reason = str(error).splitlines()[0]
     return SchemaError(
-        f"{ini.name} cannot be read: {reason}", checked=[str(ini)], fix=[f"mend {ini.name}; `alembic current` must read it"]
+        f"{ini.name} cannot be read: {reason}",
+        checked=[str(ini)],
+        fix=[f"mend {ini.name}; `alembic current` must read it"],
     )
 
 
@@ -83,7 +85,7 @@ def two_heads(heads: Sequence[str], source: str) -> SchemaError:
     )
 
 
-def migration_failed(
+def migration_failed(  # noqa: PLR0913 (what is shown)
     *, revision: str, title: str, file: str, line: int, message: str, statement: str
 ) -> SchemaError:
     name = f"{revision} {title!r}" if title else revision
@@ -125,7 +127,11 @@ def connects_elsewhere(found: str, expected: str, env: Sequence[str]) -> SchemaE
 
 
 def left_empty(source: str, expected: str, connected: Sequence[str], env: Sequence[str]) -> SchemaError:
-    seen = f"connections made: {', '.join(connected)}" if connected else "no connection was made through SQLAlchemy"
+    seen = (
+        f"connections made: {', '.join(connected)}"
+        if connected
+        else "no connection was made through SQLAlchemy"
+    )
     return SchemaError(
         f"{source} ran, but left {expected} empty.",
         cause="They ran on another database, or were not committed.",
@@ -216,7 +222,7 @@ def no_extension(name: str, available: Sequence[str], version: str) -> SchemaErr
 def extension_failed(name: str, message: str) -> SchemaError:
     return SchemaError(
         f"extension {name!r} cannot be created: {message}",
-        fix=["let a superuser create it in template1's place: connect with a role that may, by --pg-url"],
+        fix=["give --pg-url the address of a role that may create it", "remove it from pg_extensions"],
     )
 
 

@@ -119,7 +119,9 @@ def _failed(file: SqlFile, statement: Statement, error: asyncpg.PostgresError) -
 def postgres_says(error: asyncpg.PostgresError) -> str:
     """PostgreSQL's message, with its detail and hint where it gives them."""
     fields = (getattr(error, name, None) for name in ("detail", "hint"))
-    return " ".join([str(getattr(error, "message", None) or error), *(f"({text})" for text in fields if text)])
+    return " ".join(
+        [str(getattr(error, "message", None) or error), *(f"({text})" for text in fields if text)]
+    )
 
 
 async def relations(address: Address, database: str) -> tuple[set[str], bool]:

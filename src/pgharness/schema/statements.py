@@ -128,7 +128,7 @@ def _after_block(text: str, position: int) -> int:
 
 
 def _refuse_meta(command: str, line: int) -> None:
-    if command.split()[0] not in ("\\restrict", "\\unrestrict"):
+    if command.split(maxsplit=1)[0] not in ("\\restrict", "\\unrestrict"):
         raise MetaCommandError(command, line)
 
 

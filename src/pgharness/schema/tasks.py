@@ -44,7 +44,7 @@ def _watch(database: str) -> list[str]:
     connected: list[str] = []
 
     @event.listens_for(Engine, "do_connect")
-    def check(dialect: Any, _record: Any, cargs: Any, cparams: dict[str, Any]) -> None:
+    def check(dialect: Any, _record: Any, _cargs: Any, cparams: dict[str, Any]) -> None:
         if dialect.name != "postgresql":
             return
         name = cparams.get("database") or cparams.get("dbname")
@@ -147,8 +147,8 @@ def _load(target: str) -> MetaData:
             found = getattr(found, attribute)
         except AttributeError:
             raise JobError("no metadata", reason=f"{module} has no attribute {path!r}.") from None
-    if inspect.isclass(found) and isinstance(getattr(found, "metadata", None), MetaData):
-        found = found.metadata  # a declarative base
+    if inspect.isclass(found):  # a declarative base
+        found = getattr(found, "metadata", found)
     if not isinstance(found, MetaData):
         raise JobError("no metadata", reason=f"it is a {type(found).__name__}, not a MetaData.")
     return found
