@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import importlib.util
 import os
 import shutil
@@ -154,18 +155,14 @@ def _from_pg_config(environ: Mapping[str, str]) -> Iterator[Path]:
 
 def _from_path(environ: Mapping[str, str]) -> Iterator[Path]:
     for part in environ.get("PATH", "").split(os.pathsep):
-        if part and (Path(part) / "initdb").exists():
+        if part and os.access(Path(part, "initdb"), os.X_OK):
             # Behind a symlink lie the libraries and the share directory.
             yield (Path(part) / "initdb").resolve().parent
 
 
 def _usual() -> list[Path]:
     """The usual directories that exist, newest major first."""
-    directories = [
-        Path("/", *path.parts[1:])
-        for pattern in USUAL
-        for path in Path("/").glob(str(Path(pattern).expanduser()).lstrip("/"))
-    ]
+    directories = [Path(path) for pattern in USUAL for path in glob.glob(os.path.expanduser(pattern))]  # noqa: PTH111, PTH207
     numbers = {path: [int(word) for word in _words(path) if word.isdigit()] for path in directories}
     return sorted(directories, key=lambda path: numbers[path], reverse=True)
 
@@ -181,7 +178,7 @@ def _wheel(name: str) -> Binaries | None:
         if version := version_in(directory):
             # Libraries that the wheel was repaired with lie beside the package.
             libraries = Path(place).parent / f"{name}.libs"
-            trees = (directory.parent, *([libraries] if libraries.is_dir() else []))
+            trees = (directory.parent, *([libraries] if os.access(libraries, os.X_OK) else []))
             return Binaries(directory, version, f"wheel {name}", trees)
     return None
 
@@ -194,10 +191,9 @@ def _trees(directory: Path) -> tuple[Path, ...]:
 
 def no_match(found: list[Binaries], wanted: int) -> ServerError:
     """The error for binaries of which none is of major ``wanted``."""
-    first = found[0]
-    others = "".join(f"; also found: {other}" for other in found[1:])
+    there = "this machine has " + ", ".join(str(binaries) for binaries in found)
     fix = [
         f"give the directory of a PostgreSQL {wanted}: --pg-bin=DIR",
         f"let Docker run postgres:{wanted}: --pg-backend=container",
     ]
-    return failures.other_major(first.version, f"in {first.directory} ({first.origin}{others})", wanted, fix)
+    return failures.other_major(wanted, there, found[0].version, fix)

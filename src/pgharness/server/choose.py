@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from pathlib import Path
 
 from pgharness.config import Config
 from pgharness.errors import ServerError
@@ -45,13 +44,13 @@ def start(config: Config, reservation: Reservation) -> Server:
 def _claim_port(reservation: Reservation) -> None:
     """Raise if the port is not to be had. Where a held port would keep the server out too, let go."""
     address = reservation.address
+    if sys.platform != "linux":
+        reservation.close()
     if address.host == LOOPBACK:
         try:
             bind(address.port).close()
         except OSError:
             raise failures.port_taken(address) from None
-    if sys.platform != "linux":
-        reservation.close()
 
 
 def _local(config: Config, address: Address) -> RunningServer:
@@ -63,7 +62,7 @@ def _local(config: Config, address: Address) -> RunningServer:
 def _container(config: Config, address: Address) -> RunningServer:
     from pgharness.server import engine  # noqa: PLC0415
 
-    found, tried = engine.find(os.environ, Path.home())
+    found, tried = engine.find(os.environ, engine.home_directory())
     if found is None:
         raise failures.no_engine(tried)
     from pgharness.server import container  # noqa: PLC0415

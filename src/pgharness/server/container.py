@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -16,7 +17,6 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import Reaper
 
 from pgharness.config import OPTIONS, Config
-from pgharness.errors import ServerError
 from pgharness.server import failures
 from pgharness.server.base import Address
 from pgharness.server.connect import Login, log_in
@@ -29,7 +29,7 @@ from pgharness.server.settings import SETTINGS
 from pgharness.server.supervise import Keeper
 
 if TYPE_CHECKING:
-    from docker import DockerClient  # type: ignore[import-untyped]
+    from docker import DockerClient
 
 LABEL = "pgharness.run"
 _DATA = "/var/lib/pgharness"
@@ -69,15 +69,14 @@ def start(config: Config, address: Address, engine: Engine) -> RunningServer:
             client = container.get_docker_client().client
             _sweep(client)
             _have(client, container.image)
-            note = _reaper()
         except _EngineErrors as error:
             raise failures.engine_refused(image, _first_line(error)) from None
         run = _Run(container, engine)
         try:
-            run.start(image, address)
+            with _reaper() as note:
+                run.start(image, address)
             login = _wait(container, image, address, config.start_timeout)
-            if config.version and major_of(login.version) != config.version:
-                raise _other_major(login.version, image, config.version)
+            _check_major(login.version, image, config.version)
         except BaseException:
             run.stop()
             raise
@@ -156,10 +155,8 @@ def _sweep(client: DockerClient) -> None:
             labels[LABEL], int(labels.get(f"{LABEL}.pid", 0)), labels.get(f"{LABEL}.started", "")
         )
         if owner.is_dead():
-            try:
+            with contextlib.suppress(docker.errors.APIError):  # another run sweeps too
                 left.remove(force=True, v=True)
-            except docker.errors.APIError:
-                pass  # another run sweeps too
 
 
 def _have(client: DockerClient, image: str) -> None:
@@ -172,17 +169,23 @@ def _have(client: DockerClient, image: str) -> None:
             raise failures.image_missing(image, _first_line(error)) from None
 
 
-def _reaper() -> tuple[str, ...]:
-    """Start testcontainers' reaper, if the environment wants it; a line if it cannot be had."""
+@contextlib.contextmanager
+def _reaper() -> Iterator[tuple[str, ...]]:
+    """Testcontainers' reaper, if the environment wants it; without it, and with a line, if it fails."""
     if testcontainers_config.ryuk_disabled:
-        return ()
+        yield ()
+        return
+    note: tuple[str, ...] = ()
     try:
         Reaper.get_instance()
     except Exception as error:  # noqa: BLE001 - whatever it is, the keeper does the same work
         Reaper.delete_instance()
-        testcontainers_config.ryuk_disabled = True
-        return (f"ryuk: it could not be started ({_first_line(error)}), the harness cleans up by itself",)
-    return ()
+        note = (f"ryuk: it could not be started ({_first_line(error)}); the harness cleans up by itself",)
+    testcontainers_config.ryuk_disabled = bool(note)
+    try:
+        yield note
+    finally:
+        testcontainers_config.ryuk_disabled = False
 
 
 def _wait(
@@ -229,9 +232,10 @@ def _is_ready(log: str) -> bool:
     return "ready to accept connections" in log.rpartition("init process complete")[2]
 
 
-def _other_major(version: str, image: str, wanted: int) -> ServerError:
-    fix = [f"name an image of that major: --pg-image=postgres:{wanted}"]
-    return failures.other_major(version, f"in a container ({image})", wanted, fix)
+def _check_major(version: str, image: str, wanted: int) -> None:
+    if wanted and major_of(version) != wanted:
+        fix = [f"name an image of that major: --pg-image=postgres:{wanted}"]
+        raise failures.other_major(wanted, f"the server in {image} is {version}", version, fix)
 
 
 def _first_line(error: Exception) -> str:

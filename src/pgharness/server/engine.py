@@ -57,8 +57,16 @@ class Engine:
                 os.environ["DOCKER_HOST"] = before
 
 
+def home_directory() -> Path:
+    """The user's, or one that does not exist where the user has none (a bare number in a container)."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
 def candidates(environ: Mapping[str, str], home: Path) -> list[Engine]:
-    """Engines worth asking: the one the environment names, alone; else a docker context's and usual sockets."""
+    """Engines worth asking: the one the environment names, alone; else a context's and the usual sockets."""
     tls = bool(environ.get("DOCKER_TLS_VERIFY"))
     certificates = (environ.get("DOCKER_CERT_PATH") or str(home / ".docker")) if tls else ""
     if named := _testcontainers_host(home) or environ.get("DOCKER_HOST"):

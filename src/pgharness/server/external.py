@@ -28,9 +28,9 @@ def find(config: Config, address: Address) -> RunningServer:
     if not login.creates_databases:
         raise failures.no_createdb(address)
     if config.version and major_of(login.version) != config.version:
-        origin = f"at {address.host}:{address.port} (pg_url)"
+        there = f"the server at {address.host}:{address.port} (pg_url) is {login.version}"
         fix = [f"give the address of a PostgreSQL {config.version} in --pg-url"]
-        raise failures.other_major(login.version, origin, config.version, fix)
+        raise failures.other_major(config.version, there, login.version, fix)
     detail = f"at {address.host}:{address.port}"
     return RunningServer("external", address, login.version, detail, owned=False)
 

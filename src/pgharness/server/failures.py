@@ -71,11 +71,10 @@ def container_ended(image: str, log: str) -> ServerError:
 
 def container_unreachable(image: str, address: Address) -> ServerError:
     return ServerError(
-        f"PostgreSQL in the container of {image} is ready, but does not answer at {address.host}:{address.port}.",
+        f"PostgreSQL in a container of {image} is ready, but not reached at {address.host}:{address.port}.",
         cause="pytest probably runs inside a container itself, where the engine's ports are on another host.",
         fix=[
-            "set TESTCONTAINERS_HOST_OVERRIDE to the host at which the engine's published ports are reached "
-            "(often host.docker.internal or the gateway of the container's network)",
+            "set TESTCONTAINERS_HOST_OVERRIDE to the host that publishes ports, often host.docker.internal",
             "use local binaries: --pg-backend=local",
         ],
     )
@@ -98,13 +97,12 @@ def port_taken(address: Address) -> ServerError:
     )
 
 
-def other_major(version: str, origin: str, wanted: int, fix: Iterable[str]) -> ServerError:
+def other_major(wanted: int, there: str, version: str, fix: Iterable[str]) -> ServerError:
+    """``there`` ends "but ...", ``version`` is what could be required instead."""
+    major = version.partition(".")[0]
     return ServerError(
-        f"PostgreSQL {wanted} is required (pg_version), but the server {origin} is {version}.",
-        fix=[
-            *fix,
-            f"require what is there, or any: --pg-version={version.partition('.')[0]} or --pg-version=0",
-        ],
+        f"PostgreSQL {wanted} is required (pg_version), but {there}.",
+        fix=[*fix, f"require what is there, or any: --pg-version={major} or --pg-version=0"],
     )
 
 

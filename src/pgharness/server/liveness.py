@@ -35,7 +35,7 @@ def _host() -> str:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+            return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
         return ""
     return _said("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
 

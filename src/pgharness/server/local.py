@@ -34,8 +34,7 @@ _SOCKET_PATH_LIMIT = 100  # bytes; the system's own is 103 (macOS) or 107
 def start(config: Config, address: Address, users: Iterable[str] = UNPRIVILEGED) -> RunningServer:
     """Make a cluster and start it at ``address``. It ends with this process, however that ends.
 
-    Args:
-        users: Whom to run it as if this process is root's; the first that exists.
+    If this process is root's, it runs as the first of ``users`` that exists.
 
     Raises:
         ServerError: No binaries, another major than ``pg_version`` pins, no user, no directory
@@ -46,9 +45,7 @@ def start(config: Config, address: Address, users: Iterable[str] = UNPRIVILEGED)
     order, home = plan(config, address, binaries, user)
     keeper = Keeper(order)
     try:
-        event = keeper.event(config.start_timeout)
-        if event.name != "ready":
-            raise _explained(event, config, address, home)
+        _wait(keeper, config, address, home)
         login = _log_in(address, config.start_timeout)
     except BaseException:
         keeper.stop()
@@ -196,7 +193,7 @@ def _temporary() -> list[Path]:
 
 def _unfit(home: Path, user: User | None) -> str:
     """Why ``home`` cannot hold what ``user`` (None: this one) is to use; empty if it can."""
-    if not home.is_dir():
+    if not os.path.isdir(home):  # noqa: PTH112 - that of Path may raise
         return "there is no such directory"
     try:
         with tempfile.TemporaryFile(dir=home) as file:
@@ -215,6 +212,12 @@ def _free(home: Path) -> int:
 
 def _noexec(home: Path) -> bool:
     return bool(os.statvfs(home).f_flag & getattr(os, "ST_NOEXEC", 0))
+
+
+def _wait(keeper: Keeper, config: Config, address: Address, home: Path) -> None:
+    event = keeper.event(config.start_timeout)
+    if event.name != "ready":
+        raise _explained(event, config, address, home)
 
 
 def _explained(event: Event, config: Config, address: Address, home: Path) -> ServerError:

@@ -8,7 +8,6 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 
 from pgharness.config import Config
 from pgharness.server.base import Address
@@ -77,7 +76,7 @@ def _host(config: Config, environ: Mapping[str, str]) -> str:
         return LOOPBACK
     from pgharness.server import engine  # noqa: PLC0415
 
-    home = Path.home()
+    home = engine.home_directory()
     for candidate in engine.candidates(environ, home):
         host = candidate.published_host(environ)
         if host == LOOPBACK:

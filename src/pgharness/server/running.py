@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from typing import Literal
@@ -25,13 +26,16 @@ class RunningServer:
     owned: bool
     tried: tuple[str, ...] = ()
     on_stop: Callable[[], None] = dataclasses.field(default=_nothing, repr=False)
+    _process: int = dataclasses.field(default_factory=os.getpid, repr=False)
 
     @property
     def major(self) -> int:
         return major_of(self.version)
 
     def stop(self) -> None:
-        """Stop the server and remove what it left. Safe to call twice."""
+        """Stop the server and remove what it left. Safe to call twice, and in a forked process."""
+        if self._process != os.getpid():
+            return
         on_stop, self.on_stop = self.on_stop, _nothing
         on_stop()
 

@@ -45,7 +45,6 @@ class Keeper:
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
-        self._owner = os.getpid()
         self._process: subprocess.Popen[bytes] | None = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(__file__).parent.parent)],
             stdin=subprocess.PIPE,
@@ -81,10 +80,10 @@ class Keeper:
     def stop(self, *, goodbye: bool = False) -> None:
         """Let it clean up and wait until it has. ``goodbye``: its container is already gone.
 
-        Does nothing the second time, and in a process forked from the one that started it.
+        Does nothing the second time.
         """
         process = self._process
-        if process is None or self._owner != os.getpid():
+        if process is None:
             return
         self._process = None
         if goodbye:

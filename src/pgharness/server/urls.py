@@ -36,10 +36,17 @@ def parse_url(url: str, source: str) -> Address:
     return Address(
         host=unquote(host),
         port=port or 5432,
-        user=unquote(parts.username or "") or getpass.getuser(),
+        user=unquote(parts.username or "") or _system_user(),
         password=unquote(parts.password or ""),
         database=unquote(parts.path.strip("/")) or "postgres",
     )
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a bare number, in a container
+        return "postgres"
 
 
 def _invalid(source: str, reason: str) -> ConfigError:
