@@ -90,6 +90,19 @@ class Databases:
             if connection is not None:
                 background.run(self._close(connection), _CLOSE_SECONDS)
 
+    def abandon(self) -> None:
+        """Disconnect and leave the databases: for a server that is removed with all it holds."""
+        with self._lock, contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                background.run(self._leave(connection), _CLOSE_SECONDS)
+
+    async def _leave(self, connection: Connection) -> None:
+        for workshop in self._workshops.values():
+            await workshop.close()
+        self._workshops.clear()
+        await connection.close(timeout=5)
+
     def template(self, schema: Schema) -> Template:
         """Find the template of ``schema``, or build it; of several runs at once one builds, the others wait.
 

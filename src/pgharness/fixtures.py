@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,25 @@ def _pg_test(request: pytest.FixtureRequest, _pg_harness: Harness) -> Iterator[s
     item = request.node
     isolation, _ = marker(item, _pg_harness.config.isolation)
     worker = _pg_harness.get_worker()
-    with loops.held(request), worker.test(item.nodeid, isolation):
-        yield isolation
+    with loops.held(request):
+        scope = getattr(item, "_loop_scope", "function")
+        if scope != "function":
+            request.getfixturevalue(f"_pg_{scope}_connections")
+        with worker.test(item.nodeid, isolation):
+            yield isolation
+
+
+def _disconnect_with_loop(_pg_harness: Harness) -> Iterator[None]:
+    """Close the worker's connections before the loop of this scope ends: set up after it, so torn down first."""
+    yield
+    if _pg_harness.worker is not None:
+        _pg_harness.worker.engines.rollback.disconnect()
+
+
+_pg_session_connections = pytest.fixture(scope="session")(_disconnect_with_loop)
+_pg_package_connections = pytest.fixture(scope="package")(_disconnect_with_loop)
+_pg_module_connections = pytest.fixture(scope="module")(_disconnect_with_loop)
+_pg_class_connections = pytest.fixture(scope="class")(_disconnect_with_loop)
 
 
 @pytest.fixture(scope="session")
@@ -228,7 +246,10 @@ def sync_client(
     app: Any, pg_database: Database, pg_client_options: dict[str, Any]
 ) -> Iterator[Any]:
     """Starlette's `TestClient` on the app, its lifespan run, for tests that are not async."""
-    from starlette.testclient import TestClient  # noqa: PLC0415 - only tests that ask
+    with warnings.catch_warnings():  # which of httpx and httpx2 a project has is not its tests' affair
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", message=".*starlette.testclient.*")
+        from starlette.testclient import TestClient  # noqa: PLC0415 - only tests that ask
 
     options = dict(pg_client_options)
     raises = options.pop("raise_app_exceptions", True)

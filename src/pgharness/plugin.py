@@ -14,7 +14,11 @@ from pgharness import config as options
 from pgharness import guard, report
 from pgharness.errors import HarnessError, TierError
 from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
+    _pg_class_connections,
     _pg_harness,
+    _pg_module_connections,
+    _pg_package_connections,
+    _pg_session_connections,
     _pg_test,
     app,
     client,
@@ -137,6 +141,7 @@ def _add_isolation(item: Any) -> None:
     names.append("_pg_test")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the terminal reports on the collection, and xdist to the controller
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     harness = config.stash[KEY]

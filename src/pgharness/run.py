@@ -171,8 +171,11 @@ class Run:
                 return
             self._closed = True
             try:
-                if self._databases is not None and not (self._server and self._server.owned):
-                    self._databases.close()
+                if self._databases is not None and self._server is not None:
+                    if self._server.owned:
+                        self._databases.abandon()
+                    else:
+                        self._databases.close()
             finally:
                 if self._server is not None:
                     self._server.stop()

@@ -272,7 +272,7 @@ class VirtualConnection(VirtualMixin, psycopg.Connection[Any]):
             yield transaction
 
 
-class AsyncVirtualConnection(VirtualMixin, psycopg.AsyncConnection[Any]):  # type: ignore[misc] # the mixin is typed after Connection
+class AsyncVirtualConnection(VirtualMixin, psycopg.AsyncConnection[Any]):  # type: ignore[misc]  # the mixin is typed after Connection
     """An asynchronous `psycopg.AsyncConnection` that has joined the test's transaction."""
 
     def __init__(self, link: Callable[[], PsycopgLink], options: Mapping[str, Any]) -> None:
