@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from service import errors
 
 MEDIA_TYPE = "application/problem+json"
+PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 BEARER = {"WWW-Authenticate": "Bearer"}
 INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
@@ -74,11 +75,7 @@ def type_uri(name: str) -> str:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of a route that can answer with these problems."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
-        for status in statuses
-    }
+    return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
@@ -87,6 +84,24 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(_http_exception)
     app.exception_handler(Exception)(_unexpected)
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _name_media_type(generate())
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _name_media_type(document: dict[str, Any]) -> None:
+    """FastAPI documents every model as application/json; for a problem that is wrong."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                content = response.get("content", {})
+                if content.get("application/json", {}).get("schema") == PROBLEM_SCHEMA:
+                    content[MEDIA_TYPE] = content.pop("application/json")
 
 
 def _respond(
@@ -123,8 +138,7 @@ def _validation_error(request: Request, error: RequestValidationError) -> JSONRe
 
 
 def _pointer(location: Sequence[int | str]) -> str:
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    return pointer.encode(errors="replace").decode()  # a client's own key may hold half a surrogate pair
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
 def _http_exception(request: Request, error: HTTPException) -> JSONResponse:

@@ -30,8 +30,8 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("must be between the years 1 and 9999 in UTC") from None
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-"""A string that PostgreSQL can hold: its ``text`` is UTF-8 without U+0000."""
+Storable = AfterValidator(_storable)
+"""For strings that PostgreSQL keeps: its ``text`` is UTF-8 without U+0000. Stands after other constraints."""
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A time with an offset, kept in UTC."""

@@ -4,12 +4,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.schemas import Moment, Text
+from service.schemas import Moment, Storable
 from service.tasks.models import Task
 from service.tasks.rules import Priority, Status, is_overdue
 
-Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Description = Annotated[Text, StringConstraints(max_length=10_000)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
+Description = Annotated[str, StringConstraints(max_length=10_000), Storable]
 
 
 class TaskDraft(BaseModel):

@@ -4,9 +4,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr, StringConstraints
 
-from service.schemas import Text, encodable
+from service.schemas import Storable, encodable
 
-Name = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), Storable]
 
 
 def _encodable(password: SecretStr) -> SecretStr:

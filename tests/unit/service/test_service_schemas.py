@@ -1,17 +1,18 @@
 """What a request may hold: only what PostgreSQL can keep."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.schemas import Moment, Text
+from service.schemas import Moment, Storable
 from service.tasks.schemas import TaskChange, TaskDraft
 from service.users.schemas import Registration
 
 
 class Note(BaseModel):
-    text: Text = ""
+    text: Annotated[str, Storable] = ""
     at: Moment | None = None
 
 

@@ -1,0 +1,48 @@
+"""``python -m service``, as a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+SERVE = [sys.executable, "-m", "service"]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SERVICE_")}
+    return {**others, **{f"SERVICE_{name}": value for name, value in settings.items()}}
+
+
+def test_the_process_serves_and_stops_when_told_to() -> None:
+    # It connects when it is first asked for data: /health needs no database.
+    env = environment(DATABASE_URL="postgresql+asyncpg://localhost/board", PORT="0")
+    with subprocess.Popen(SERVE, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            address = next(found for line in process.stderr if (found := re.search(r"http://[\d.:]+", line)))
+            answer = subprocess.check_output([sys.executable, "-c", FETCH, f"{address[0]}/health"], text=True)
+        finally:
+            process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+
+    assert answer == '{"status":"ok"}\n'
+    assert process.returncode == 0
+    assert "Application shutdown complete." in rest
+
+
+def test_a_wrong_setting_ends_the_process_with_a_sentence_and_without_the_secret() -> None:
+    env = environment(
+        DATABASE_URL="postgresql+asyncpg://board:hunter2@db/board",
+        ENVIRONMENT="production",
+        SECRET_KEY="changeme",
+    )
+
+    ended = subprocess.run(SERVE, env=env, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert "SERVICE_SECRET_KEY must have at least 32 bytes" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "changeme" not in ended.stderr
+    assert "hunter2" not in ended.stderr
