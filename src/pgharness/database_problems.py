@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import asyncpg
 
 from pgharness.errors import DatabaseError
+from pgharness.schema.sql import postgres_says
 from pgharness.server.base import Address
 
 
@@ -83,13 +84,13 @@ def explained(address: Address) -> Iterator[None]:
     try:
         yield
     except asyncpg.InsufficientPrivilegeError as error:
-        raise not_allowed(address.user, where, str(error)) from error
+        raise not_allowed(address.user, where, postgres_says(error)) from error
     except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
-        raise no_room(where, str(error)) from error
+        raise no_room(where, postgres_says(error)) from error
     except GONE as error:
         raise lost(where, error) from error
     except asyncpg.PostgresError as error:
-        raise refused(where, str(error)) from error
+        raise refused(where, postgres_says(error)) from error
 
 
 GONE = (

@@ -105,7 +105,7 @@ async def _create_extension(connection: asyncpg.Connection[Any], extension: str)
         version = str(await connection.fetchval("SHOW server_version")).partition(" ")[0]
         if extension not in available:
             raise problems.no_extension(extension, available, version) from error
-        raise problems.extension_failed(extension, str(error)) from error
+        raise problems.extension_failed(extension, postgres_says(error)) from error
 
 
 def _failed(file: SqlFile, statement: Statement, error: asyncpg.PostgresError) -> Exception:

@@ -17,10 +17,11 @@ from tests.support.schema_projects import (
     tables,
     write,
 )
-from tests.support.scratch_server import ScratchServer, scratch_server
+from tests.support.scratch_server import scratch_server
 
 from pgharness.errors import SchemaError
 from pgharness.schema import find
+from pgharness.server.base import Server
 
 NAME = "pgh_schema_test"
 A1 = migration("a1", None, CREATE_USERS)
@@ -32,19 +33,19 @@ TELL = (
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ScratchServer]:
+def server() -> Iterator[Server]:
     with scratch_server() as running:
         yield running
 
 
 @pytest.fixture
-def database(server: ScratchServer) -> Iterator[str]:
+def database(server: Server) -> Iterator[str]:
     execute(server.address, "postgres", f"CREATE DATABASE {NAME}")
     yield NAME
     execute(server.address, "postgres", f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
-def message(root: Path, server: ScratchServer, database: str, **options: object) -> str:
+def message(root: Path, server: Server, database: str, **options: object) -> str:
     schema = find(configure(root, **options))
     with pytest.raises(SchemaError) as caught:
         schema.apply(server.address, database)
@@ -53,7 +54,7 @@ def message(root: Path, server: ScratchServer, database: str, **options: object)
 
 
 @pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV])
-def test_a_failing_migration(tmp_path: Path, server: ScratchServer, database: str, env: str) -> None:
+def test_a_failing_migration(tmp_path: Path, server: Server, database: str, env: str) -> None:
     body = 'op.execute("""\n  INSERT INTO users\n  SELECT 1 UNION ALL SELECT 1\n""")'
     project = alembic_project(
         tmp_path, env=env, migrations={"a1.py": A1, "b1_fill.py": migration("b1", "a1", body, "fill users")}
@@ -68,7 +69,7 @@ def test_a_failing_migration(tmp_path: Path, server: ScratchServer, database: st
     )
 
 
-def test_a_migration_that_raises_of_itself(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_migration_that_raises_of_itself(tmp_path: Path, server: Server, database: str) -> None:
     helper = "def lookup():\n    return {}['missing']\n"
     write(tmp_path, "migrations/helper_of_b1.py", helper)
     body = "import sys; sys.path.insert(0, 'migrations')\nimport helper_of_b1\nhelper_of_b1.lookup()"
@@ -81,7 +82,7 @@ def test_a_migration_that_raises_of_itself(tmp_path: Path, server: ScratchServer
     )
 
 
-def test_a_migration_that_cannot_be_read(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_migration_that_cannot_be_read(tmp_path: Path, server: Server, database: str) -> None:
     project = alembic_project(tmp_path, migrations={"a1.py": "revision = 'a1'\ndef upgrade(:\n"})
 
     assert message(project, server, database) == (
@@ -92,7 +93,7 @@ def test_a_migration_that_cannot_be_read(tmp_path: Path, server: ScratchServer, 
     )
 
 
-def test_two_heads(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_two_heads(tmp_path: Path, server: Server, database: str) -> None:
     project = alembic_project(
         tmp_path,
         migrations={"a1.py": A1, "b2.py": migration("b2", "a1", "pass"), "b1.py": migration("b1", "a1", "pass")},
@@ -108,7 +109,7 @@ def test_two_heads(tmp_path: Path, server: ScratchServer, database: str) -> None
     assert tables(server.address, database) == set()
 
 
-def test_a_migration_after_one_that_is_not_there(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_migration_after_one_that_is_not_there(tmp_path: Path, server: Server, database: str) -> None:
     project = alembic_project(tmp_path, migrations={"b1.py": migration("b1", "gone", "pass")})
 
     found = message(project, server, database)
@@ -117,7 +118,7 @@ def test_a_migration_after_one_that_is_not_there(tmp_path: Path, server: Scratch
     assert "gone" in found
 
 
-def test_an_env_py_that_raises(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_an_env_py_that_raises(tmp_path: Path, server: Server, database: str) -> None:
     write(tmp_path, "shop_needs.py", "import os\n\ndef read():\n    return os.environ['SHOP_SECRET_KEY_42']\n")
     env = "import shop_needs\n\nshop_needs.read()\n"
 
@@ -132,7 +133,7 @@ def test_an_env_py_that_raises(tmp_path: Path, server: ScratchServer, database: 
     )
 
 
-def test_an_env_py_whose_sql_fails(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_an_env_py_whose_sql_fails(tmp_path: Path, server: Server, database: str) -> None:
     env = SYNC_ENV.replace(
         "        context.configure(",
         '        connection.exec_driver_sql("SELECT * FROM tenants")\n        context.configure(',
@@ -150,7 +151,7 @@ def test_an_env_py_whose_sql_fails(tmp_path: Path, server: ScratchServer, databa
 
 
 def test_a_password_in_the_project_s_own_message_is_not_shown(
-    tmp_path: Path, server: ScratchServer, database: str
+    tmp_path: Path, server: Server, database: str
 ) -> None:
     env = "from alembic import context\nraise RuntimeError(context.config.attributes['pgharness_url'])\n"
 
@@ -162,7 +163,7 @@ def test_a_password_in_the_project_s_own_message_is_not_shown(
     )
 
 
-def test_an_env_py_that_exits(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_an_env_py_that_exits(tmp_path: Path, server: Server, database: str) -> None:
     env = "import sys\nsys.exit('no database configured')\n"
 
     found = message(alembic_project(tmp_path, env=env), server, database)
@@ -170,7 +171,7 @@ def test_an_env_py_that_exits(tmp_path: Path, server: ScratchServer, database: s
     assert found.splitlines()[0] == "pgharness: migrations/env.py raised SystemExit: no database configured"
 
 
-def test_a_process_that_dies(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_process_that_dies(tmp_path: Path, server: Server, database: str) -> None:
     env = "import os\nprint('last words', flush=True)\nos._exit(3)\n"
 
     assert message(alembic_project(tmp_path, env=env), server, database) == (
@@ -183,7 +184,7 @@ def test_a_process_that_dies(tmp_path: Path, server: ScratchServer, database: st
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_another_database_is_refused_before_anything_happens_to_it(
-    tmp_path: Path, server: ScratchServer, database: str, driver: str
+    tmp_path: Path, server: Server, database: str, driver: str
 ) -> None:
     execute(server.address, "postgres", "CREATE DATABASE development")
     url = server.address.url("development").replace("postgresql", f"postgresql+{driver}")
@@ -208,7 +209,7 @@ def test_another_database_is_refused_before_anything_happens_to_it(
         execute(server.address, "postgres", "DROP DATABASE development")
 
 
-def test_migrations_that_left_the_database_empty(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_migrations_that_left_the_database_empty(tmp_path: Path, server: Server, database: str) -> None:
     env = SYNC_ENV.replace("with context.begin_transaction():", "if True:").replace(
         "context.configure(connection=connection)",
         "connection.begin(); context.configure(connection=connection)",
@@ -224,7 +225,7 @@ def test_migrations_that_left_the_database_empty(tmp_path: Path, server: Scratch
     )
 
 
-def test_migrations_that_ran_on_something_else(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_migrations_that_ran_on_something_else(tmp_path: Path, server: Server, database: str) -> None:
     env = """
         from alembic import context
         from sqlalchemy import create_engine

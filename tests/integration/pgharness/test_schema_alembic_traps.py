@@ -19,47 +19,48 @@ from tests.support.schema_projects import (
     tables,
     write,
 )
-from tests.support.scratch_server import ScratchServer, scratch_server
+from tests.support.scratch_server import scratch_server
 
 from pgharness.schema import find
+from pgharness.server.base import Server
 
 MIGRATED = {"public.users", "public.alembic_version"}
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ScratchServer]:
+def server() -> Iterator[Server]:
     with scratch_server() as running:
         yield running
 
 
 @pytest.fixture
-def database(server: ScratchServer) -> Iterator[str]:
+def database(server: Server) -> Iterator[str]:
     name = "pgh_schema_test"
     execute(server.address, "postgres", f"CREATE DATABASE {name}")
     yield name
     execute(server.address, "postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def migrated(root: Path, server: ScratchServer, database: str, **options: object) -> set[str]:
+def migrated(root: Path, server: Server, database: str, **options: object) -> set[str]:
     find(configure(root, **options)).apply(server.address, database)
     return tables(server.address, database)
 
 
-def test_a_synchronous_env_py(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_synchronous_env_py(tmp_path: Path, server: Server, database: str) -> None:
     assert migrated(alembic_project(tmp_path), server, database) == MIGRATED
 
 
-def test_asyncio_run_at_import(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_asyncio_run_at_import(tmp_path: Path, server: Server, database: str) -> None:
     assert migrated(alembic_project(tmp_path, env=ASYNC_ENV), server, database) == MIGRATED
 
 
 async def test_asyncio_run_while_the_caller_is_inside_a_loop(
-    tmp_path: Path, server: ScratchServer, database: str
+    tmp_path: Path, server: Server, database: str
 ) -> None:
     assert migrated(alembic_project(tmp_path, env=ASYNC_ENV), server, database) == MIGRATED
 
 
-async def test_a_coroutine_handed_to_the_running_loop(tmp_path: Path, server: ScratchServer, database: str) -> None:
+async def test_a_coroutine_handed_to_the_running_loop(tmp_path: Path, server: Server, database: str) -> None:
     env = ASYNC_ENV.replace(
         "asyncio.run(main())",
         """
@@ -75,13 +76,13 @@ async def test_a_coroutine_handed_to_the_running_loop(tmp_path: Path, server: Sc
     assert migrated(alembic_project(tmp_path, env=env), server, database) == MIGRATED
 
 
-def test_the_current_loop_of_the_main_thread(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_the_current_loop_of_the_main_thread(tmp_path: Path, server: Server, database: str) -> None:
     env = ASYNC_ENV.replace("asyncio.run(main())", "asyncio.new_event_loop().run_until_complete(main())")
 
     assert migrated(alembic_project(tmp_path, env=env), server, database) == MIGRATED
 
 
-def test_a_sync_driver_derived_from_the_async_url(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_sync_driver_derived_from_the_async_url(tmp_path: Path, server: Server, database: str) -> None:
     env = SYNC_ENV.replace(
         "config = context.config",
         """config = context.config
@@ -94,7 +95,7 @@ def test_a_sync_driver_derived_from_the_async_url(tmp_path: Path, server: Scratc
 
 
 def test_an_engine_of_its_own_from_settings_cached_at_import(
-    tmp_path: Path, server: ScratchServer, database: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: Server, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOP_DB_NAME", "the_worker_s_database")
     write(
@@ -137,7 +138,7 @@ def test_an_engine_of_its_own_from_settings_cached_at_import(
     assert found == MIGRATED
 
 
-def test_the_url_is_in_the_attributes_too(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_the_url_is_in_the_attributes_too(tmp_path: Path, server: Server, database: str) -> None:
     env = """
         from alembic import context
         from sqlalchemy import create_engine
@@ -151,7 +152,7 @@ def test_the_url_is_in_the_attributes_too(tmp_path: Path, server: ScratchServer,
     assert migrated(alembic_project(tmp_path, env=env), server, database) == MIGRATED
 
 
-def test_an_env_py_that_insists_on_a_connection(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_an_env_py_that_insists_on_a_connection(tmp_path: Path, server: Server, database: str) -> None:
     env = """
         from alembic import context
 
@@ -165,14 +166,14 @@ def test_an_env_py_that_insists_on_a_connection(tmp_path: Path, server: ScratchS
     assert migrated(alembic_project(tmp_path, env=env), server, database) == MIGRATED
 
 
-def test_several_version_directories(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_several_version_directories(tmp_path: Path, server: Server, database: str) -> None:
     alembic_project(tmp_path, ini="version_locations = migrations/versions %(here)s/more\n")
     write(tmp_path, "more/b1.py", migration("b1", "a1", 'op.execute("CREATE TABLE more ()")'))
 
     assert migrated(tmp_path, server, database) == {*MIGRATED, "public.more"}
 
 
-def test_pyproject_alone(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_pyproject_alone(tmp_path: Path, server: Server, database: str) -> None:
     alembic_project(tmp_path)
     (tmp_path / "alembic.ini").unlink()
     write(tmp_path, "pyproject.toml", '[tool.alembic]\nscript_location = "%(here)s/migrations"\n')
@@ -181,7 +182,7 @@ def test_pyproject_alone(tmp_path: Path, server: ScratchServer, database: str) -
 
 
 def test_a_project_in_a_subdirectory_with_imports_of_its_own(
-    tmp_path: Path, server: ScratchServer, database: str
+    tmp_path: Path, server: Server, database: str
 ) -> None:
     env = "    import shop_in_backend\n" + SYNC_ENV
     alembic_project(tmp_path / "backend", env=env, ini="prepend_sys_path = .\n")
@@ -190,7 +191,7 @@ def test_a_project_in_a_subdirectory_with_imports_of_its_own(
     assert migrated(tmp_path, server, database, migrations="backend/alembic.ini") == MIGRATED
 
 
-def test_a_directory_of_migrations_named_alembic(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_directory_of_migrations_named_alembic(tmp_path: Path, server: Server, database: str) -> None:
     write(tmp_path, "alembic.ini", "[alembic]\nscript_location = alembic\n")
     write(tmp_path, "alembic/__init__.py", "")
     write(tmp_path, "alembic/env.py", SYNC_ENV)
@@ -199,7 +200,7 @@ def test_a_directory_of_migrations_named_alembic(tmp_path: Path, server: Scratch
     assert migrated(tmp_path, server, database) == MIGRATED
 
 
-def test_steps_outside_a_transaction(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_steps_outside_a_transaction(tmp_path: Path, server: Server, database: str) -> None:
     for kind, env in (("sync", SYNC_ENV), ("async", ASYNC_ENV)):
         project = alembic_project(
             tmp_path / kind,
@@ -224,7 +225,7 @@ def test_steps_outside_a_transaction(tmp_path: Path, server: ScratchServer, data
 
 
 def test_loggers_of_this_process_are_left_alone(
-    tmp_path: Path, server: ScratchServer, database: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, server: Server, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     env = "    from logging.config import fileConfig\n    from alembic import context\n"
     env += "    fileConfig(context.config.config_file_name)\n" + SYNC_ENV
@@ -249,7 +250,7 @@ def test_loggers_of_this_process_are_left_alone(
 
 
 def test_output_and_input_of_the_migrations_do_not_matter(
-    tmp_path: Path, server: ScratchServer, database: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, server: Server, database: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     body = f"import sys\nprint('noise'); sys.stderr.write('noise'); assert sys.stdin.read() == ''\n{CREATE_USERS}"
     project = alembic_project(tmp_path, migrations={"a1.py": migration("a1", None, body)})
@@ -258,7 +259,7 @@ def test_output_and_input_of_the_migrations_do_not_matter(
     assert capfd.readouterr() == ("", "")
 
 
-def test_sql_and_extensions_come_first(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_sql_and_extensions_come_first(tmp_path: Path, server: Server, database: str) -> None:
     write(tmp_path, "before.sql", "CREATE SCHEMA shop; CREATE TABLE shop.from_sql (email citext);")
     body = 'op.execute("CREATE TABLE shop.from_migration (LIKE shop.from_sql)")'
     project = alembic_project(tmp_path, migrations={"a1.py": migration("a1", None, body)})
@@ -270,14 +271,14 @@ def test_sql_and_extensions_come_first(tmp_path: Path, server: ScratchServer, da
     assert extensions == [("citext",), ("plpgsql",), ("uuid-ossp",)]
 
 
-def test_a_dump_that_is_at_head_needs_no_migration(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_a_dump_that_is_at_head_needs_no_migration(tmp_path: Path, server: Server, database: str) -> None:
     dump = "CREATE TABLE users (); CREATE TABLE alembic_version (version_num text); "
     write(tmp_path, "dump.sql", dump + "INSERT INTO alembic_version VALUES ('a1');")
 
     assert migrated(alembic_project(tmp_path), server, database, sql=["dump.sql"]) == MIGRATED
 
 
-def test_no_migration_yet_leaves_an_empty_database(tmp_path: Path, server: ScratchServer, database: str) -> None:
+def test_no_migration_yet_leaves_an_empty_database(tmp_path: Path, server: Server, database: str) -> None:
     project = alembic_project(tmp_path, migrations={})
     (project / "migrations/versions").mkdir()
 
