@@ -1,13 +1,13 @@
 """People, their tasks, and ways to be one of them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.app import create_app
 from service.auth.dependencies import current_user
 from service.auth.tokens import Tokens
 from service.models import Task, User
@@ -17,14 +17,14 @@ MakeTask = Callable[..., Awaitable[Task]]
 AsUser = Callable[[User], None]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cheap_passwords() -> Iterator[None]:
-    """argon2 with its least parameters: 0.1 ms for a hash that takes 50 in production."""
+@pytest.fixture(scope="session")
+def pg_app() -> FastAPI:
+    """The app, with the cheapest argon2 there is: 0.1 ms for a hash that takes 50 in production."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERVICE_ARGON2_TIME_COST", "1")
         patch.setenv("SERVICE_ARGON2_MEMORY_COST", "8")
         patch.setenv("SERVICE_ARGON2_PARALLELISM", "1")
-        yield
+        return create_app()
 
 
 @pytest.fixture
@@ -77,11 +77,3 @@ def as_user(app: FastAPI) -> AsUser:
 def tokens(app: FastAPI) -> Tokens:
     """What signs the tokens of the app under test."""
     return Tokens.of(app.state.settings)
-
-
-@pytest.fixture
-async def answering_client(app: FastAPI, client: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
-    """`client`, but a crash of the app is an answer with status 500, as it is in production."""
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=client.base_url) as answering:
-        yield answering
