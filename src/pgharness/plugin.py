@@ -167,7 +167,7 @@ def _load_app(harness: Harness) -> None:
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     harness = config.stash[KEY]
     facts = harness.run.facts if harness.run is not None else None
-    if facts is None:
+    if facts is None or config.get_verbosity() < 0:
         return []
     harness.announced = True
     return [report.header(facts, note=_loop_note(config, items))]

@@ -16,7 +16,6 @@ from pgharness.isolation.origin import origin
 from pgharness.isolation.rollback import Rollback
 
 Isolation = Literal["rollback", "database"]
-_INFO = "pgharness"
 
 
 class Engines:
@@ -37,6 +36,7 @@ class Engines:
         """Counts the databases that have stood under the worker's name."""
         self.drivers: list[str] = []
         """The drivers that have connected, in order."""
+        self._key = f"pgharness {self.database}"
         self._installed = False
 
     def install(self) -> None:
@@ -66,7 +66,7 @@ class Engines:
             dialect.driver, is_async=dialect.is_async, options=cparams, user=cparams.get("user")
         )
         if record is not None:
-            record.info[_INFO] = "virtual"
+            record.info[self._key] = "virtual"
         return joined
 
     def _is_ours(self, cargs: list[Any], cparams: dict[str, Any]) -> bool:
@@ -76,10 +76,10 @@ class Engines:
         return any(isinstance(arg, str) and self.database in arg for arg in cargs)
 
     def _connected(self, connection: Any, record: Any) -> None:
-        if record.info.get(_INFO) == "virtual" or not self._is_real_to_ours(connection):
+        if record.info.get(self._key) == "virtual" or not self._is_real_to_ours(connection):
             return
         if self.isolation == "database":
-            record.info[_INFO] = self.generation
+            record.info[self._key] = self.generation
         elif self.isolation == "rollback":
             test = self.rollback.test
             raise IsolationError.own_creator(test.id if test else "", origin())
@@ -96,7 +96,7 @@ class Engines:
 
     def _checkout(self, connection: Any, record: Any, proxy: Any) -> None:
         """Refuse to hand out what a pool has kept from a test of another isolation."""
-        kept = record.info.get(_INFO)
+        kept = record.info.get(self._key)
         if kept is None:
             return
         wanted: object = "virtual" if self.isolation == "rollback" else self.generation

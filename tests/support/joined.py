@@ -1,0 +1,50 @@
+"""A database with joined engines beside the suite's own, for tests of the isolation itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from pgharness.isolation.engines import Engines
+from pgharness.isolation.link import Target
+from pgharness.isolation.rollback import Rollback
+
+
+class Joined:
+    """Engines on the database at ``url`` join while `test` runs, and are real otherwise."""
+
+    def __init__(self, url: str, *, writers: frozenset[str] = frozenset(), lock_timeout: float = 5.0) -> None:
+        parts = urlsplit(url)
+        target = Target(
+            host=parts.hostname or "",
+            port=parts.port or 5432,
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            database=parts.path[1:],
+            lock_timeout=lock_timeout,
+            writers=writers,
+        )
+        self.rollback = Rollback(target)
+        self.engines = Engines(self.rollback)
+        self.engines.isolation = "database"
+        self.engines.install()
+
+    @contextlib.contextmanager
+    def test(self, name: str = "test_x") -> Iterator[Joined]:
+        """One test under rollback isolation; what it must not have done is raised at its end."""
+        self.rollback.start(name)
+        self.engines.isolation = "rollback"
+        self.rollback.in_call = True
+        try:
+            yield self
+        finally:
+            self.rollback.in_call = False
+            self.engines.isolation = "database"
+            errors = self.rollback.finish()
+        if errors:
+            raise errors[0]
+
+    def close(self) -> None:
+        self.engines.remove()
+        self.rollback.disconnect()
