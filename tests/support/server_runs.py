@@ -1,0 +1,141 @@
+"""Configurations, directories and controller processes for the tests of servers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pgharness import config
+from pgharness.server.binaries import User
+
+SOURCE = Path(config.__file__).parent.parent
+NOBODY = User("nobody", 65534, 65534)
+
+CONTROLLER = """
+import json, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from pgharness import config
+from pgharness.server import choose
+options = json.loads(sys.argv[2])
+resolved = config.resolve(command_line=options.get, ini=lambda name: None, environ={}, root=Path("/"))
+server = choose.start(resolved, choose.reserve(resolved))
+print(json.dumps([server.backend, server.version, server.address.port]), flush=True)
+if sys.argv[3] == "fork" and os.fork() == 0:
+    sys.stdin.read()  # a child that holds every pipe of its parent, and lives on
+    os._exit(0)
+sys.stdin.read()
+server.stop()
+"""
+
+
+def make_config(**options: str) -> config.Config:
+    """The configuration of ``options`` as if given on the command line; nothing else has a say."""
+    given = {f"pg_{name}": value for name, value in options.items()}
+    return config.resolve(command_line=given.get, ini=lambda _: None, environ={}, root=Path("/"))
+
+
+@contextlib.contextmanager
+def open_directory(mode: int = 0o755) -> Iterator[Path]:
+    """A directory that every user may enter; what a test's servers leave behind is found in it."""
+    with tempfile.TemporaryDirectory(prefix="pgharness-test-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        os.chmod(name, mode)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def mounted(directory: Path, options: str) -> Iterator[Path]:
+    """A tmpfs with ``options`` on ``directory``; for root."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """A process that started a server, as the controller of a run does, and waits."""
+
+    process: subprocess.Popen[str]
+    backend: str
+    version: str
+    port: int
+
+    @property
+    def keeper(self) -> psutil.Process:
+        return next(
+            child for child in psutil.Process(self.process.pid).children() if "keeper" in "".join(child.cmdline())
+        )
+
+    @property
+    def postgres(self) -> psutil.Process:
+        return self.keeper.children()[0]
+
+
+@contextlib.contextmanager
+def controller(
+    options: Mapping[str, str],
+    *,
+    python: str = sys.executable,
+    user: User | None = None,
+    extra: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Controller]:
+    """A controller whose server answers. It is killed at the end, its keeper cleans up."""
+    given = {f"pg_{name}": value for name, value in options.items()}
+    drop: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
+    process = subprocess.Popen(
+        [python, "-c", CONTROLLER, str(SOURCE), json.dumps(given), extra],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        env={**os.environ, **(environment or {})},
+        **drop,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                assert process.stderr is not None
+                raise AssertionError(process.stderr.read())
+            yield Controller(process, *json.loads(line))
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def interpreter_for_all() -> Iterator[tuple[str, dict[str, str]]]:
+    """A Python that ordinary users may run, and the environment it needs to find our packages."""
+    real = Path(sys.executable).resolve()
+    packages = os.pathsep.join(path for path in sys.path if path.endswith("-packages"))
+    environment = {"PYTHONPATH": packages, "HOME": "/nonexistent"}
+    if os.geteuid() != 0 or NOBODY.may_read(real):
+        yield str(real), environment
+        return
+    with open_directory() as directory:
+        subprocess.run(["mount", "--bind", real.parent.parent, directory], check=True)
+        try:
+            yield str(directory / "bin" / real.name), environment | {"LD_LIBRARY_PATH": str(directory / "lib")}
+        finally:
+            subprocess.run(["umount", "-l", directory], check=True)
+
+
+def wait_gone(*processes: psutil.Process) -> list[psutil.Process]:
+    """Those of ``processes`` that still live after a while."""
+    alive: list[psutil.Process]
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    return alive
