@@ -1,0 +1,40 @@
+"""The project's own files, read for the tests that hold them against each other."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads(text("pyproject.toml"))
+
+
+def tiers() -> list[str]:
+    """The directories below tests/ that have a README: the tiers."""
+    return sorted(path.parent.name for path in ROOT.glob("tests/*/README.md"))
+
+
+def sessions() -> dict[str, bool]:
+    """The sessions of the noxfile, and whether plain `nox` runs them."""
+    found = {}
+    for node in ast.parse(text("noxfile.py")).body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            if ast.unparse(decorator).startswith("nox.session"):
+                found[node.name] = "default=False" not in ast.unparse(decorator)
+    return found
+
+
+def pages() -> list[Path]:
+    """Every page of prose that is written for readers of the repository."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
