@@ -1,4 +1,4 @@
-"""/api/v1/tasks: make, read, list, change, delete."""
+"""/api/v1/tasks: make, read, change, delete. Lists have a file of their own."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -178,82 +178,6 @@ async def test_what_is_no_id_is_refused(client: AsyncClient, method: str) -> Non
 
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == ["/path/task_id"]
-
-
-async def test_a_list_holds_ones_own_tasks_the_newest_first(
-    client: AsyncClient, ada: User, grace: User, make_task: MakeTask
-) -> None:
-    await make_task(ada, "Older", created_at=NOON)
-    await make_task(ada, "Newer", created_at=NOON + HOUR)
-    await make_task(grace, "Of Grace")
-
-    response = await client.get(TASKS)
-
-    page = response.json()
-    assert response.status_code == 200
-    assert ([task["title"] for task in page["items"]], page["next_cursor"]) == (["Newer", "Older"], None)
-
-
-async def test_a_list_is_read_page_by_page(client: AsyncClient, ada: User, make_task: MakeTask) -> None:
-    for number in range(5):
-        await make_task(ada, f"{number}", created_at=NOON + number * HOUR)
-
-    pages, params = [], {"limit": "2"}
-    while True:
-        page = (await client.get(TASKS, params=params)).json()
-        pages.append([task["title"] for task in page["items"]])
-        if page["next_cursor"] is None:
-            break
-        params["cursor"] = page["next_cursor"]
-
-    assert pages == [["4", "3"], ["2", "1"], ["0"]]
-
-
-@pytest.mark.parametrize(
-    ("params", "expected"),
-    [
-        pytest.param({}, ["Done late", "Late", "Later", "Begun"], id="everything"),
-        pytest.param({"status": "todo"}, ["Late", "Later"], id="by status"),
-        pytest.param({"overdue": "true"}, ["Late"], id="overdue"),
-        pytest.param({"overdue": "false"}, ["Done late", "Later", "Begun"], id="not overdue"),
-        pytest.param({"overdue": "true", "status": "done"}, [], id="what cannot be"),
-    ],
-)
-async def test_a_list_can_be_filtered(
-    client: AsyncClient, ada: User, make_task: MakeTask, params: dict[str, str], expected: list[str]
-) -> None:
-    await make_task(ada, "Begun", status="in_progress", created_at=NOON)
-    await make_task(ada, "Later", due_at=NOON + HOUR, created_at=NOON + HOUR)
-    await make_task(ada, "Late", due_at=NOON - HOUR, created_at=NOON + 2 * HOUR)
-    await make_task(ada, "Done late", status="done", due_at=NOON - HOUR, created_at=NOON + 3 * HOUR)
-
-    with freeze_time(NOON, real_asyncio=True):
-        response = await client.get(TASKS, params=params)
-
-    assert [task["title"] for task in response.json()["items"]] == expected
-
-
-@pytest.mark.parametrize(
-    ("params", "pointer"),
-    [
-        ({"status": "lost"}, "/query/status"),
-        ({"overdue": "perhaps"}, "/query/overdue"),
-        ({"limit": "0"}, "/query/limit"),
-    ],
-)
-async def test_a_filter_that_means_nothing_is_refused(
-    client: AsyncClient, params: dict[str, str], pointer: str
-) -> None:
-    response = await client.get(TASKS, params=params)
-
-    assert response.status_code == 422
-    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
-
-
-async def test_a_cursor_of_no_list_is_refused(client: AsyncClient) -> None:
-    response = await client.get(TASKS, params={"cursor": "2"})
-
-    assert (response.status_code, response.json()["title"]) == (422, "Invalid cursor")
 
 
 @pytest.mark.parametrize(
