@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from pgharness import ledger
+from pgharness import ledger, names
 from pgharness.ledger import BIRTHMARK, Connection, Mark
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.base import Server
@@ -76,7 +76,7 @@ class Workshop:
         self._origin = origin
         self._run = run
         self._worker = worker
-        self._name = ledger.worker_database_name(run, worker)
+        self._name = names.worker_database_name(run, worker)
         self._connection: asyncpg.Connection[Any] | None = None
         self._spare: str | None = None
         self._refill: asyncio.Task[None] | None = None
@@ -142,4 +142,4 @@ class Workshop:
 
     def _next(self) -> str:
         self._number += 1
-        return ledger.spare_name(self._run, self._worker, self._number)
+        return names.spare_name(self._run, self._worker, self._number)

@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from pgharness import cloning, ledger
+from pgharness import cloning, ledger, names
 from pgharness import database_problems as problems
 from pgharness.background import background
 from pgharness.config import Config
-from pgharness.ledger import BIRTHMARK, Connection, Mark, worker_database_name
+from pgharness.ledger import BIRTHMARK, Connection, Mark
+from pgharness.names import worker_database_name
 from pgharness.schema import Schema
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.base import Server
@@ -61,7 +62,7 @@ class Databases:
     def __init__(self, server: Server, *, run_id: str, config: Config, build_wait: float = 600.0) -> None:
         self.server = server
         self.config = config
-        self._run = ledger.run_label(run_id)
+        self._run = names.run_label(run_id)
         self._build_wait = build_wait
         self._connection: Connection | None = None
         self._source: cloning.Source | None = None
@@ -112,7 +113,7 @@ class Databases:
         """
         began = _seconds()
         fingerprint = schema.fingerprint(self.server.major)
-        name = ledger.template_name(fingerprint)
+        name = names.template_name(fingerprint)
         with self._lock:
             hit = self._ask(self._found(name, fingerprint)) or self._build_once(schema, name, fingerprint)
             self._source = self._ask(cloning.source(self._open_connection(), name, fingerprint))
@@ -158,7 +159,7 @@ class Databases:
         """
         with self._lock:
             self._empty += 1
-            name = ledger.empty_name(self._run, worker, self._empty)
+            name = names.empty_name(self._run, worker, self._empty)
             self._ask(self._create_empty(name))
         return name
 
@@ -238,7 +239,7 @@ class Databases:
 
     def _build_once(self, schema: Schema, name: str, fingerprint: str) -> bool:
         """Build the template unless another run has done so meanwhile; returns whether it has."""
-        building = ledger.build_name(fingerprint, self._run)
+        building = names.build_name(fingerprint, self._run)
         lock = ledger.key("build", fingerprint)
         self._ask(self._wait_to_build(name, lock))
         try:
@@ -308,7 +309,7 @@ class Databases:
             await workshop.close()
         await ledger.drop(connection, worker_database_name(self._run, worker), self._where)
         for found in await ledger.entries(connection):
-            if ledger.is_spare(found.name, self._run, worker):
+            if names.is_spare(found.name, self._run, worker):
                 await ledger.drop(connection, found.name, self._where)
 
     async def _execute(self, statement: str, *values: object) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pgharness import guard
 from pgharness.config import Config
 from pgharness.errors import ConfigError, HarnessError
+from pgharness.names import worker_database_name
 from pgharness.report import Pyramid
 from pgharness.server.base import Address
 
@@ -71,8 +72,6 @@ class Harness:
 
     def _set_environment(self) -> None:
         """Set the variables of ``pg_env``, before any conftest or module of the app is imported."""
-        from pgharness.ledger import worker_database_name  # noqa: PLC0415 - light
-
         values = self.address.template_values(worker_database_name(self.run_id, self.worker_name))
         for line in self.config.env:
             name, _, template = line.partition("=")
@@ -84,7 +83,7 @@ class Harness:
 
     def listen(self) -> None:
         """Answer xdist workers, and tell the ones to come how to ask."""
-        from pgharness.run import Controller  # noqa: PLC0415 - only under xdist
+        from pgharness.controller import Controller  # noqa: PLC0415 - only under xdist
 
         self.controller = Controller(self.run)
         address = self.address
@@ -105,7 +104,7 @@ class Harness:
         if self.run is not None:
             return self.run
         if self.remote is None:
-            from pgharness.run import RemoteRun  # noqa: PLC0415 - only in workers
+            from pgharness.controller import RemoteRun  # noqa: PLC0415 - only in workers
 
             self.remote = RemoteRun(self._handover["address"], bytes.fromhex(self._handover["key"]))
         return self.remote

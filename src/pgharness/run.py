@@ -1,8 +1,6 @@
 """One run of pytest: the server, the template and the workers' databases, each made when first needed.
 
-The controller owns a `Run`. xdist workers hold a `RemoteRun`, which asks the controller over a
-local socket; so there is one server however many workers, and the controller alone creates and
-drops databases.
+The controller owns the `Run`; xdist workers ask it (see `pgharness.controller`).
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ import dataclasses
 import secrets
 import threading
 import time
-from multiprocessing.connection import Client, Listener
 from typing import Any, Protocol
 
 from pgharness.config import Config
@@ -180,89 +177,3 @@ class Run:
                 if self._server is not None:
                     self._server.stop()
                 self.reservation.close()
-
-
-class Controller:
-    """Answers the workers' questions from a thread of its own.
-
-    Args:
-        run: The run they ask about.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.key = secrets.token_bytes(16)
-        self._listener = Listener(authkey=self.key)
-        self._closing = False
-        threading.Thread(target=self._accept, name="pgharness-controller", daemon=True).start()
-
-    @property
-    def address(self) -> Any:
-        return self._listener.address
-
-    def _accept(self) -> None:
-        while not self._closing:
-            try:
-                connection = self._listener.accept()
-            except Exception:  # noqa: BLE001 - closed, or a stranger without the key
-                continue
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: Any) -> None:
-        with connection:
-            while True:
-                try:
-                    name, args = connection.recv()
-                except (EOFError, OSError):
-                    return
-                try:
-                    answer = True, getattr(self._run, name)(*args)
-                except HarnessError as error:
-                    answer = False, error
-                except Exception as error:  # noqa: BLE001 - the worker must not wait for ever
-                    answer = False, HarnessError(f"{name} failed in the controller: {error!r}.")
-                connection.send(answer)
-
-    def close(self) -> None:
-        self._closing = True
-        self._listener.close()
-
-
-class RemoteRun:
-    """The run as an xdist worker sees it.
-
-    Args:
-        address: The controller's `Controller.address`.
-        key: The controller's `Controller.key`.
-    """
-
-    def __init__(self, address: Any, key: bytes) -> None:
-        self._connection = Client(address, authkey=key)
-        self._lock = threading.Lock()
-
-    def _ask(self, name: str, *args: Any) -> Any:
-        with self._lock:
-            self._connection.send((name, args))
-            done, answer = self._connection.recv()
-        if not done:
-            raise answer
-        return answer
-
-    def database(self, worker: str) -> WorkerDatabase:
-        answer: WorkerDatabase = self._ask("database", worker)
-        return answer
-
-    def restore(self, worker: str) -> None:
-        self._ask("restore", worker)
-
-    def create_empty(self, worker: str) -> str:
-        return str(self._ask("create_empty", worker))
-
-    def drop_empty(self, name: str) -> None:
-        self._ask("drop_empty", name)
-
-    def abort(self, error: HarnessError) -> None:
-        self._ask("abort", error)
-
-    def close(self) -> None:
-        self._connection.close()

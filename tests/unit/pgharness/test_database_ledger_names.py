@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgharness import database_problems as problems
-from pgharness import ledger
+from pgharness import ledger, names
 from pgharness.databases import worker_database_name
 from pgharness.errors import DatabaseError
 from pgharness.ledger import Entry, Mark
 from pgharness.server.base import Address
 
-NOON = dt.datetime(2030, 1, 2, 12, tzinfo=dt.timezone.utc)
+NOON = dt.datetime(2030, 1, 2, 12, tzinfo=dt.UTC)
 MARK = Mark(kind="worker", run="run1", fingerprint="0123456789ab", created=NOON, used=NOON, host="h", pid=7)
 
 
@@ -38,15 +38,15 @@ def test_different_workers_never_share_a_name(one: str, two: str) -> None:
 
 @given(st.text(), st.text())
 def test_an_unmarked_database_can_be_laid_at_the_door_of_its_run(run: str, worker: str) -> None:
-    names = (
+    made = (
         worker_database_name(run, worker),
-        ledger.build_name("0123456789ab", run),
-        ledger.spare_name(run, worker, 12),
+        names.build_name("0123456789ab", run),
+        names.spare_name(run, worker, 12),
     )
 
-    for name in names:
+    for name in made:
         assert len(name) <= 63
-        assert Entry(name, None, born=True, is_template=False).run == ledger.run_label(run)
+        assert Entry(name, None, born=True, is_template=False).run == names.run_label(run)
 
 
 @pytest.mark.parametrize("name", ["pgh_t_0123456789ab", "pgh_mine", "pgh_t_gw0_test", "pgh_run1_gw0_test2"])
@@ -67,10 +67,10 @@ def test_a_template_belongs_to_no_run() -> None:
 
 
 def test_a_spare_belongs_to_its_worker() -> None:
-    name = ledger.spare_name("run1", "gw0", 3)
+    name = names.spare_name("run1", "gw0", 3)
 
-    assert ledger.is_spare(name, "run1", "gw0")
-    assert not ledger.is_spare(name, "run1", "gw1")
+    assert names.is_spare(name, "run1", "gw0")
+    assert not names.is_spare(name, "run1", "gw1")
 
 
 def test_a_mark_survives_its_way_through_the_comment() -> None:
@@ -107,34 +107,43 @@ def test_locks_are_told_apart_and_fit_64_bits() -> None:
     [
         (
             asyncpg.InsufficientPrivilegeError("permission denied to create database"),
-            "pgharness: role 'ann' may not do what the harness needs on db:5432: "
-            "permission denied to create database\n"
-            "The harness creates, renames and drops databases of its own.\n"
-            "To fix this, either:\n"
-            '  - let it create databases: ALTER ROLE "ann" CREATEDB\n'
-            "  - give --pg-url the address of a role that may",
+            (
+                "pgharness: role 'ann' may not do what the harness needs on db:5432: "
+                "permission denied to create database\n"
+                "The harness creates, renames and drops databases of its own.\n"
+                "To fix this, either:\n"
+                '  - let it create databases: ALTER ROLE "ann" CREATEDB\n'
+                "  - give --pg-url the address of a role that may"
+            ),
         ),
         (
             asyncpg.DiskFullError("could not extend file: No space left on device"),
-            "pgharness: the server on db:5432 has no room left: could not extend file: No space left on device\n"
-            "To fix this, either:\n"
-            "  - give --pg-tmpdir a directory with more room\n"
-            "  - free space where the server keeps its data",
+            (
+                "pgharness: the server on db:5432 has no room left: "
+                "could not extend file: No space left on device\n"
+                "To fix this, either:\n"
+                "  - give --pg-tmpdir a directory with more room\n"
+                "  - free space where the server keeps its data"
+            ),
         ),
         (
             ConnectionRefusedError(111, "Connection refused"),
-            "pgharness: the server on db:5432 does not answer: "
-            "ConnectionRefusedError: [Errno 111] Connection refused\n"
-            "It was stopped or restarted, or never started.\n"
-            "To fix this, either:\n"
-            "  - look into the server's log\n"
-            "  - run again",
+            (
+                "pgharness: the server on db:5432 does not answer: "
+                "ConnectionRefusedError: [Errno 111] Connection refused\n"
+                "It was stopped or restarted, or never started.\n"
+                "To fix this, either:\n"
+                "  - look into the server's log\n"
+                "  - run again"
+            ),
         ),
         (
             asyncpg.ObjectInUseError("source database is being accessed by other users"),
-            "pgharness: the server on db:5432 refused what the harness asked: "
-            "source database is being accessed by other users\n"
-            "To fix this: look into the server's log",
+            (
+                "pgharness: the server on db:5432 refused what the harness asked: "
+                "source database is being accessed by other users\n"
+                "To fix this: look into the server's log"
+            ),
         ),
     ],
 )
