@@ -99,6 +99,7 @@ GONE = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # an idle connection that the server ended
     OSError,
 )
 """What the driver raises when the server is not there any more. `TimeoutError` is an `OSError`."""

@@ -75,7 +75,9 @@ def migration(revision: str, after: str | None, body: str, title: str = "a step"
     )
 
 
-def alembic_project(root: Path, *, env: str = SYNC_ENV, ini: str = "", migrations: dict[str, str] | None = None) -> Path:
+def alembic_project(
+    root: Path, *, env: str = SYNC_ENV, ini: str = "", migrations: dict[str, str] | None = None
+) -> Path:
     """A project with ``alembic.ini``, ``migrations/env.py`` and the given migrations by file name."""
     write(root, "alembic.ini", "[alembic]\nscript_location = migrations\n" + textwrap.dedent(ini))
     write(root, "migrations/env.py", env)

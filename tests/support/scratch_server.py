@@ -29,13 +29,13 @@ def scratch_server() -> Iterator[Server]:
         server.stop()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class FoundServer:
     """A server as the external backend finds it: not ours, and reached at an address of its own."""
 
     address: Address
     version: str
-    backend: Literal["external"] = "external"
+    backend: Literal["container", "local", "external"] = "external"
     detail: str = "at an address given"
     owned: bool = False
     tried: tuple[str, ...] = ()

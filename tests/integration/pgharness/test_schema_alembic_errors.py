@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pgharness.errors import SchemaError
+from pgharness.schema import find
+from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
     CREATE_USERS,
@@ -18,10 +22,6 @@ from tests.support.schema_projects import (
     write,
 )
 from tests.support.scratch_server import scratch_server
-
-from pgharness.errors import SchemaError
-from pgharness.schema import find
-from pgharness.server.base import Server
 
 NAME = "pgh_schema_test"
 A1 = migration("a1", None, CREATE_USERS)
@@ -76,7 +76,8 @@ def test_a_migration_that_raises_of_itself(tmp_path: Path, server: Server, datab
     project = alembic_project(tmp_path, migrations={"b1.py": migration("b1", None, body, "")})
 
     assert message(project, server, database) == (
-        "pgharness: migration b1 'Revision ID: b1' (migrations/versions/b1.py, line 15) failed: KeyError: 'missing'\n"
+        "pgharness: migration b1 'Revision ID: b1' (migrations/versions/b1.py, line 15) failed: "
+        "KeyError: 'missing'\n"
         "To fix this: mend migrations/versions/b1.py; "
         "`alembic upgrade head` on an empty database fails in the same way"
     )
@@ -96,7 +97,11 @@ def test_a_migration_that_cannot_be_read(tmp_path: Path, server: Server, databas
 def test_two_heads(tmp_path: Path, server: Server, database: str) -> None:
     project = alembic_project(
         tmp_path,
-        migrations={"a1.py": A1, "b2.py": migration("b2", "a1", "pass"), "b1.py": migration("b1", "a1", "pass")},
+        migrations={
+            "a1.py": A1,
+            "b2.py": migration("b2", "a1", "pass"),
+            "b1.py": migration("b1", "a1", "pass"),
+        },
     )
 
     assert message(project, server, database) == (
@@ -119,7 +124,9 @@ def test_a_migration_after_one_that_is_not_there(tmp_path: Path, server: Server,
 
 
 def test_an_env_py_that_raises(tmp_path: Path, server: Server, database: str) -> None:
-    write(tmp_path, "shop_needs.py", "import os\n\ndef read():\n    return os.environ['SHOP_SECRET_KEY_42']\n")
+    write(
+        tmp_path, "shop_needs.py", "import os\n\ndef read():\n    return os.environ['SHOP_SECRET_KEY_42']\n"
+    )
     env = "import shop_needs\n\nshop_needs.read()\n"
 
     assert message(alembic_project(tmp_path, env=env), server, database) == (
@@ -194,10 +201,13 @@ def test_another_database_is_refused_before_anything_happens_to_it(
     )
 
     try:
-        found = message(alembic_project(tmp_path, env=env), server, database, env=["SHOP_URL={url}", "X={host}"])
+        found = message(
+            alembic_project(tmp_path, env=env), server, database, env=["SHOP_URL={url}", "X={host}"]
+        )
 
         assert found == (
-            f"pgharness: the schema's code wanted to connect to development on 127.0.0.1:{server.address.port}, "
+            f"pgharness: the schema's code wanted to connect to "
+            f"development on 127.0.0.1:{server.address.port}, "
             f"not to {NAME} on 127.0.0.1:{server.address.port}; it was not let.\n"
             "It takes its address from somewhere the harness does not set.\n"
             "Checked:\n"
@@ -216,7 +226,8 @@ def test_migrations_that_left_the_database_empty(tmp_path: Path, server: Server,
     )
 
     assert message(alembic_project(tmp_path, env=env), server, database) == (
-        f"pgharness: the migrations of alembic.ini ran, but left {NAME} on 127.0.0.1:{server.address.port} empty.\n"
+        f"pgharness: the migrations of alembic.ini ran, but left "
+        f"{NAME} on 127.0.0.1:{server.address.port} empty.\n"
         "They ran on another database, or were not committed.\n"
         "Checked:\n"
         f"  - connections made: {NAME} on 127.0.0.1:{server.address.port}\n"

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pgharness.schema import find
+from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
     CREATE_USERS,
@@ -20,9 +23,6 @@ from tests.support.schema_projects import (
     write,
 )
 from tests.support.scratch_server import scratch_server
-
-from pgharness.schema import find
-from pgharness.server.base import Server
 
 MIGRATED = {"public.users", "public.alembic_version"}
 
@@ -106,7 +106,8 @@ def test_an_engine_of_its_own_from_settings_cached_at_import(
         from sqlalchemy.ext.asyncio import create_async_engine
         from sqlalchemy import URL
 
-        URL_PARTS = {part: os.environ["SHOP_DB_" + part.upper()] for part in ("host", "port", "user", "pw", "name")}
+        NAMES = ("host", "port", "user", "pw", "name")
+        URL_PARTS = {part: os.environ["SHOP_DB_" + part.upper()] for part in NAMES}
         engine = create_async_engine(URL.create(
             "postgresql+asyncpg", URL_PARTS["user"], URL_PARTS["pw"], URL_PARTS["host"],
             int(URL_PARTS["port"]), URL_PARTS["name"],
@@ -206,7 +207,9 @@ def test_steps_outside_a_transaction(tmp_path: Path, server: Server, database: s
             tmp_path / kind,
             env=env,
             migrations={
-                "a1.py": migration("a1", None, f"{CREATE_USERS}\nop.execute(\"CREATE TYPE mood AS ENUM ('ok')\")"),
+                "a1.py": migration(
+                    "a1", None, f"{CREATE_USERS}\nop.execute(\"CREATE TYPE mood AS ENUM ('ok')\")"
+                ),
                 "b1.py": migration(
                     "b1",
                     "a1",
@@ -252,7 +255,8 @@ def test_loggers_of_this_process_are_left_alone(
 def test_output_and_input_of_the_migrations_do_not_matter(
     tmp_path: Path, server: Server, database: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    body = f"import sys\nprint('noise'); sys.stderr.write('noise'); assert sys.stdin.read() == ''\n{CREATE_USERS}"
+    noise = "import sys; print('noise'); sys.stderr.write('noise'); assert sys.stdin.read() == ''"
+    body = f"{noise}\n{CREATE_USERS}"
     project = alembic_project(tmp_path, migrations={"a1.py": migration("a1", None, body)})
 
     assert migrated(project, server, database) == MIGRATED

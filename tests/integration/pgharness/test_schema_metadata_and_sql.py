@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pgharness.errors import SchemaError
+from pgharness.schema import find
+from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
     alembic_project,
@@ -17,10 +21,6 @@ from tests.support.schema_projects import (
     write,
 )
 from tests.support.scratch_server import scratch_server
-
-from pgharness.errors import SchemaError
-from pgharness.schema import find
-from pgharness.server.base import Server
 
 MODELS = """
     import os
@@ -73,7 +73,9 @@ def test_create_all_with_the_schemas_its_tables_are_in(
 ) -> None:
     write(tmp_path, "shop_models.py", MODELS)
 
-    assert apply(tmp_path, server, database, metadata=target, env=["SHOP_URL={asyncpg_url}"]) == {"shop.orders"}
+    assert apply(tmp_path, server, database, metadata=target, env=["SHOP_URL={asyncpg_url}"]) == {
+        "shop.orders"
+    }
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,11 @@ def test_create_all_that_fails(tmp_path: Path, server: Server, database: str) ->
 def test_files_run_in_their_order_each_in_a_session_of_its_own(
     tmp_path: Path, server: Server, database: str
 ) -> None:
-    write(tmp_path, "z.sql", "SELECT set_config('search_path', '', false);\nCREATE TABLE public.users (id int);\n")
+    write(
+        tmp_path,
+        "z.sql",
+        "SELECT set_config('search_path', '', false);\nCREATE TABLE public.users (id int);\n",
+    )
     write(
         tmp_path,
         "a.sql",
@@ -220,7 +226,8 @@ def test_an_extension_that_the_role_may_not_create(tmp_path: Path, server: Serve
         find(configure(tmp_path, extensions=["file_fdw"])).apply(ann, database)
 
     assert str(caught.value) == (
-        "pgharness: extension 'file_fdw' cannot be created: permission denied to create extension \"file_fdw\" "
+        "pgharness: extension 'file_fdw' cannot be created: "
+        'permission denied to create extension "file_fdw" '
         "(Must be superuser to create this extension.)\n"
         "To fix this, either:\n"
         "  - give --pg-url the address of a role that may create it\n"

@@ -6,14 +6,19 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.support.schema_projects import alembic_project, configure, migration, write
 
 from pgharness.errors import SchemaError
 from pgharness.schema import find
+from tests.support.schema_projects import alembic_project, configure, migration, write
 
-OPTIONS = {"env": ["DATABASE_URL={asyncpg_url}"], "sql": ["a.sql", "b.sql"], "template_inputs": ["seed", "x.csv"]}
+OPTIONS = {
+    "env": ["DATABASE_URL={asyncpg_url}"],
+    "sql": ["a.sql", "b.sql"],
+    "template_inputs": ["seed", "x.csv"],
+}
 
 
 def project(root: Path) -> Path:
@@ -27,7 +32,7 @@ def project(root: Path) -> Path:
     return root
 
 
-def of(root: Path, major: int = 17, **options: object) -> str:
+def of(root: Path, major: int = 17, **options: Any) -> str:
     return find(configure(root, **{**OPTIONS, **options})).fingerprint(major)
 
 
@@ -59,8 +64,16 @@ def test_caches_do_not_count(tmp_path: Path) -> None:
 
 def test_the_order_of_names_does_not_count(tmp_path: Path) -> None:
     project(tmp_path)
-    turned = {"env": ["B={url}", "A={url}"], "extensions": ["y", "x"], "template_inputs": ["x.csv", "seed"]}
-    straight = {"env": ["A={url}", "B={url}"], "extensions": ["x", "y"], "template_inputs": ["seed", "x.csv"]}
+    turned: dict[str, Any] = {
+        "env": ["B={url}", "A={url}"],
+        "extensions": ["y", "x"],
+        "template_inputs": ["x.csv", "seed"],
+    }
+    straight: dict[str, Any] = {
+        "env": ["A={url}", "B={url}"],
+        "extensions": ["x", "y"],
+        "template_inputs": ["seed", "x.csv"],
+    }
 
     assert of(tmp_path, **turned) == of(tmp_path, **straight)
 
@@ -82,7 +95,9 @@ def test_the_order_of_names_does_not_count(tmp_path: Path) -> None:
         lambda root: write(root, "pyproject.toml", "[tool.alembic]\n"),
     ],
 )
-def test_every_file_that_can_change_the_schema_counts(tmp_path: Path, change: Callable[[Path], object]) -> None:
+def test_every_file_that_can_change_the_schema_counts(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
     before = of(project(tmp_path))
 
     change(tmp_path)
@@ -103,10 +118,10 @@ def test_every_file_that_can_change_the_schema_counts(tmp_path: Path, change: Ca
         {"migrations": "none"},
     ],
 )
-def test_every_option_that_can_change_the_schema_counts(tmp_path: Path, options: dict[str, object]) -> None:
+def test_every_option_that_can_change_the_schema_counts(tmp_path: Path, options: dict[str, Any]) -> None:
     before = of(project(tmp_path))
 
-    assert of(tmp_path, **options) != before  # type: ignore[arg-type]
+    assert of(tmp_path, **options) != before
 
 
 def test_versions_of_the_libraries_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,9 @@ import importlib.util
 import sys
 
 import pytest
-from tests.support.schema_projects import ASYNC_ENV, SYNC_ENV
 
 from pgharness.schema import tasks
+from tests.support.schema_projects import ASYNC_ENV, SYNC_ENV
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,9 @@ def test_only_what_can_be_imported(
     monkeypatch: pytest.MonkeyPatch, importable: set[str], url: str, expected: str
 ) -> None:
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: sys.modules[__name__].__spec__ if name in importable else None
+        importlib.util,
+        "find_spec",
+        lambda name: sys.modules[__name__].__spec__ if name in importable else None,
     )
 
     assert tasks.driver(url, "") == expected

@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.schema_projects import alembic_project, configure, write
 
 from pgharness.errors import ConfigError, SchemaError
 from pgharness.schema import find
+from tests.support.schema_projects import alembic_project, configure, write
 
 
 def test_nothing_configured_is_an_empty_database(tmp_path: Path) -> None:

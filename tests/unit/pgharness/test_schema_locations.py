@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.schema_projects import alembic_project, configure, write
 
 from pgharness.errors import SchemaError
 from pgharness.schema import find
 from pgharness.schema.locations import Locations
+from tests.support.schema_projects import alembic_project, configure, write
 
 
 def located(root: Path, **options: str) -> Locations:
@@ -53,7 +53,9 @@ def test_the_directory_of_the_ini_file_is_filled_in(tmp_path: Path) -> None:
     ],
 )
 def test_several_version_directories(tmp_path: Path, separator: str, text: str) -> None:
-    write(tmp_path, "alembic.ini", f"[alembic]\nscript_location = db\n{separator}version_locations = {text}\n")
+    write(
+        tmp_path, "alembic.ini", f"[alembic]\nscript_location = db\n{separator}version_locations = {text}\n"
+    )
     write(tmp_path, "db/env.py", "")
 
     assert located(tmp_path).versions == (tmp_path / "one", tmp_path / "two")
@@ -103,7 +105,9 @@ def test_no_script_location(tmp_path: Path) -> None:
 def test_no_script_location_in_pyproject(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", "[tool.alembic]\n")
 
-    with pytest.raises(SchemaError, match=r"^pgharness: pyproject.toml has no script_location in \[tool.alembic\]."):
+    with pytest.raises(
+        SchemaError, match=r"^pgharness: pyproject.toml has no script_location in \[tool.alembic\]."
+    ):
         located(tmp_path)
 
 

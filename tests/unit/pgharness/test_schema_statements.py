@@ -28,7 +28,7 @@ def test_statements_and_the_lines_they_begin_on() -> None:
         "SELECT $1; ".rstrip("; "),
         "SELECT a$b$c FROM t",
         "CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)",
-        "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END",
+        "CREATE OR REPLACE FUNCTION f() RETURNS a BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; SELECT 2; END",
         "SELECT 1 -- no; end",
         "SELECT 'never closed; ",
         "SELECT $$never closed; ",
