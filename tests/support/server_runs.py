@@ -48,8 +48,10 @@ def make_config(**options: str) -> config.Config:
 @contextlib.contextmanager
 def open_directory(mode: int = 0o755) -> Iterator[Path]:
     """A directory that every user may enter; what a test's servers leave behind is found in it."""
-    with tempfile.TemporaryDirectory(prefix="pgharness-test-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        os.chmod(name, mode)
+    with tempfile.TemporaryDirectory(
+        prefix="pgharness-test-", dir="/tmp", ignore_cleanup_errors=True
+    ) as name:
+        Path(name).chmod(mode)
         yield Path(name)
 
 
@@ -75,7 +77,9 @@ class Controller:
     @property
     def keeper(self) -> psutil.Process:
         return next(
-            child for child in psutil.Process(self.process.pid).children() if "keeper" in "".join(child.cmdline())
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if "keeper" in "".join(child.cmdline())
         )
 
     @property
@@ -129,7 +133,10 @@ def interpreter_for_all() -> Iterator[tuple[str, dict[str, str]]]:
     with open_directory() as directory:
         subprocess.run(["mount", "--bind", real.parent.parent, directory], check=True)
         try:
-            yield str(directory / "bin" / real.name), environment | {"LD_LIBRARY_PATH": str(directory / "lib")}
+            yield (
+                str(directory / "bin" / real.name),
+                environment | {"LD_LIBRARY_PATH": str(directory / "lib")},
+            )
         finally:
             subprocess.run(["umount", "-l", directory], check=True)
 

@@ -64,13 +64,7 @@ def start(config: Config, address: Address, engine: Engine) -> RunningServer:
     """
     image = image_of(config)
     with engine.as_environment():
-        try:
-            container = _configured(image, address)
-            client = container.get_docker_client().client
-            _sweep(client)
-            _have(client, container.image)
-        except _EngineErrors as error:
-            raise failures.engine_refused(image, _first_line(error)) from None
+        container = _prepared(image, address)
         run = _Run(container, engine)
         try:
             with _reaper() as note:
@@ -123,6 +117,21 @@ class _Run:
         finally:
             if self._keeper is not None:
                 self._keeper.stop(goodbye=removed)
+
+
+def _prepared(image: str, address: Address) -> _Postgres:
+    """A container to be started, its image there, and dead runs' containers gone."""
+    with contextlib.ExitStack() as on_error:
+        try:
+            container = _configured(image, address)
+            client = container.get_docker_client().client
+            on_error.callback(client.close)
+            _sweep(client)
+            _have(client, container.image)
+        except _EngineErrors as error:
+            raise failures.engine_refused(image, _first_line(error)) from None
+        on_error.pop_all()
+        return container
 
 
 def _configured(image: str, address: Address) -> _Postgres:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -36,26 +37,28 @@ def find(config: Config, address: Address) -> RunningServer:
 
 
 def _log_in(address: Address, patience: float, clock: Callable[[], float] = time.monotonic) -> Login:
-    deadline = clock() + patience
+    deadline, limit = clock() + patience, min(patience, _ANSWER_SECONDS)
     while True:
         try:
-            return log_in(address, min(patience, _ANSWER_SECONDS))
+            return log_in(address, limit)
         except asyncpg.CannotConnectNowError as error:  # it starts up, or recovers
             if clock() > deadline:
                 raise failures.unexpected(address, str(error)) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise _explained(address, error) from None
+            raise _explained(address, error, limit) from None
         time.sleep(_PAUSE)
 
 
-def _explained(address: Address, error: Exception) -> ServerError:
+def _explained(address: Address, error: Exception, seconds: float) -> ServerError:
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():  # InvalidPasswordError is one
             return failures.login_refused(address, str(error))
         case asyncpg.InvalidCatalogNameError():
             return failures.no_database(address)
+        case asyncpg.PostgresConnectionError() | ConnectionError(errno=None):
+            return failures.dead_url(address, "the connection was closed during the login")
         case TimeoutError():
-            return failures.dead_url(address, f"no answer within {_ANSWER_SECONDS:g} s")
+            return failures.dead_url(address, f"no answer within {seconds:g} s")
         case OSError():
             return failures.dead_url(address, _plain(error))
         case _:
@@ -64,6 +67,4 @@ def _explained(address: Address, error: Exception) -> ServerError:
 
 def _plain(error: OSError) -> str:
     """The system's own words; asyncio wraps them in the addresses it tried."""
-    import os  # noqa: PLC0415
-
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

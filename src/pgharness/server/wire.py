@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 from typing import IO
@@ -16,28 +17,27 @@ def engine_request(url: str, certificates: str, method: str, path: str, timeout:
     """
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
-    if parts.scheme == "unix":
-        wire = socket.socket(socket.AF_UNIX)
-        wire.settimeout(timeout)
-    else:
-        wire = socket.create_connection((host, parts.port or (2376 if certificates else 2375)), timeout)
-    with wire:
+    with contextlib.ExitStack() as opened:
         if parts.scheme == "unix":
+            wire = opened.enter_context(socket.socket(socket.AF_UNIX))
+            wire.settimeout(timeout)
             wire.connect(parts.path)
-        elif certificates or parts.scheme == "https":
-            wire = _secured(wire, host, certificates)
-        head = f"{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
-        wire.sendall(head.encode())
-        with wire.makefile("rb") as answer:
-            return _response(answer)
+        else:
+            port = parts.port or (2376 if certificates else 2375)
+            wire = opened.enter_context(socket.create_connection((host, port), timeout))
+            if certificates or parts.scheme == "https":
+                wire = opened.enter_context(_secured(wire, host, certificates))
+        wire.sendall(f"{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+        return _response(opened.enter_context(wire.makefile("rb")))
 
 
 def _response(answer: IO[bytes]) -> tuple[int, str]:
     status = answer.readline().split()
     if len(status) < 2 or not status[0].startswith(b"HTTP/") or not status[1].isdigit():  # noqa: PLR2004
         raise OSError("it does not speak HTTP")
-    _, _, body = answer.read().partition(b"\r\n\r\n")
-    return int(status[1]), body.decode(errors="replace")
+    while answer.readline().strip():
+        pass  # a header
+    return int(status[1]), answer.read().decode(errors="replace")
 
 
 def _secured(wire: socket.socket, host: str, certificates: str) -> socket.socket:

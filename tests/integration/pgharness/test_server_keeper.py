@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 import pytest
@@ -26,9 +27,13 @@ def home() -> Iterator[Path]:
         yield directory
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name
+)
 @pytest.mark.parametrize("fork", ["", "fork"], ids=["alone", "with a forked child that lives on"])
-def test_a_killed_run_leaves_no_server_and_no_directory(number: signal.Signals, fork: str, home: Path) -> None:
+def test_a_killed_run_leaves_no_server_and_no_directory(
+    number: signal.Signals, fork: str, home: Path
+) -> None:
     with controller({"backend": "local", "tmpdir": str(home)}, extra=fork) as run:
         keeper, postgres = run.keeper, run.postgres
 
@@ -138,7 +143,7 @@ class in_process:  # noqa: N801
         self._reservation = reservation
         self._thread = threading.Thread(target=keep, args=(Control(self._reading), self._reporting))
 
-    def __enter__(self) -> tuple[int, object, threading.Thread]:
+    def __enter__(self) -> tuple[int, TextIO, threading.Thread]:
         self._thread.start()
         return self._control, self._events, self._thread
 
@@ -217,4 +222,7 @@ def test_liveness_tells_this_process_from_dead_and_from_unknown_ones() -> None:
 def test_addresses_survive_the_way_to_a_worker() -> None:
     address = Address("127.0.0.1", 5432, "postgres", "secret")
 
-    assert Address(*json.loads(json.dumps([address.host, address.port, address.user, address.password]))) == address
+    assert (
+        Address(*json.loads(json.dumps([address.host, address.port, address.user, address.password])))
+        == address
+    )

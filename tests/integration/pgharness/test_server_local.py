@@ -67,7 +67,14 @@ def test_serves_with_every_set_of_binaries_and_leaves_nothing(binaries: Binaries
         assert (server.backend, server.version, server.major) == ("local", binaries.version, binaries.major)
         assert (server.address, server.owned, server.tried) == (reservation.address, True, ())
         assert server.detail == f"from {binaries.directory}, data in {home}"
-        names = ("fsync", "listen_addresses", "server_encoding", "timezone", "lc_ctype", "password_encryption")
+        names = (
+            "fsync",
+            "listen_addresses",
+            "server_encoding",
+            "timezone",
+            "lc_ctype",
+            "password_encryption",
+        )
         assert settings(server.address, *names[:4]) == ["off", "127.0.0.1", "UTF8", "UTC"]
         assert next(home.glob("*/data")).stat().st_mode & 0o777 == 0o700
         assert not list(home.glob("*/password"))
@@ -82,7 +89,7 @@ def test_data_lie_in_memory_where_there_is_room() -> None:
 
     order, home = local.plan(config, choose.reserve(config).address, FOUND[0], None)
 
-    assert home == (Path("/dev/shm") if sys.platform == "linux" else home)
+    assert home == (Path("/dev/shm") if sys.platform == "linux" else home)  # noqa: S108
     assert Path(order["base"]).parent == home
 
 
@@ -119,11 +126,11 @@ def test_binaries_that_the_other_user_cannot_enter_are_copied(home: Path) -> Non
         shutil.copytree(tree, private / tree.relative_to(site))
     private.chmod(0o700)
     config = make_config(backend="local", bin=str(private / wheel.directory.relative_to(site)))
-    before = set(Path("/tmp").glob("pgharness-*-bin*"))
+    before = set(Path("/tmp").glob("pgharness-*-bin*"))  # noqa: S108
 
     server = choose.start(config, choose.reserve(config))
 
-    copies = set(Path("/tmp").glob("pgharness-*-bin")) - before
+    copies = set(Path("/tmp").glob("pgharness-*-bin")) - before  # noqa: S108
     server.stop()
     assert server.version == wheel.version
     assert len(copies) == 1
@@ -331,8 +338,10 @@ def test_a_program_that_fails_is_quoted(home: Path) -> None:
 
 
 def test_the_plain_locale_serves_where_the_unicode_one_is_unknown(home: Path) -> None:
-    script = """case "$*" in *--locale=C.UTF-8*) echo 'initdb: error: invalid locale name "C.UTF-8"'; exit 1;; esac
-echo reached; exit 1"""
+    script = (
+        """case "$*" in *=C.UTF-8*) echo 'initdb: error: invalid locale name "C.UTF-8"'; exit 1;; esac\n"""
+        "echo reached; exit 1"
+    )
     programs(home, initdb=script, postgres="echo 'postgres (PostgreSQL) 17.1'")
 
     assert failure(make_config(backend="local", bin=str(home))).checked == ("reached",)
@@ -358,5 +367,6 @@ def test_a_keeper_that_cannot_start(monkeypatch: pytest.MonkeyPatch, home: Path)
         "pgharness: the process that keeps PostgreSQL ended before the server was ready.\n"
         "Checked:\n"
         "  - no Python here\n"
-        "To fix this: check that this Python can start itself (python -I -S), and that nothing kills its processes"
+        "To fix this: check that this Python can start itself (python -I -S), "
+        "and that nothing kills its processes"
     )
