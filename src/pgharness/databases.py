@@ -26,6 +26,7 @@ from pgharness.names import worker_database_name
 from pgharness.schema import Schema
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.base import Server
+from pgharness.templates import TemplateSite
 
 T = TypeVar("T")
 
@@ -33,7 +34,6 @@ __all__ = ["Databases", "Template", "worker_database_name"]
 
 _seconds = functools.partial(time.perf_counter)  # freezegun replaces the function, not what holds it
 _CLOSE_SECONDS = 30.0
-_TOUCH_SECONDS = 3600
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,11 +113,11 @@ class Databases:
         """
         began = _seconds()
         fingerprint = schema.fingerprint(self.server.major)
-        name = names.template_name(fingerprint)
         with self._lock:
-            hit = self._ask(self._found(name, fingerprint)) or self._build_once(schema, name, fingerprint)
-            self._source = self._ask(cloning.source(self._open_connection(), name, fingerprint))
-        return Template(name, fingerprint, hit, _seconds() - began)
+            site = TemplateSite(self._open_connection(), self._run, self._where, fingerprint)
+            hit = self._ask(site.found()) or self._build_once(site, schema)
+            self._source = self._ask(cloning.source(site.connection, site.name, fingerprint))
+        return Template(site.name, fingerprint, hit, _seconds() - began)
 
     def clone(self, worker: str) -> str:
         """Make the database of ``worker`` from the template, anew if there is one; returns its name.
@@ -214,88 +214,23 @@ class Databases:
             self._workshops.clear()
             await connection.close(timeout=5)
 
-    async def _found(self, name: str, fingerprint: str) -> bool:
-        """Whether the finished template is there. From now on this run keeps it from being swept."""
-        connection = self._open_connection()
-        await connection.execute("SELECT pg_advisory_lock_shared($1)", ledger.key("use", fingerprint))
-        found = await ledger.entry(connection, name, self._where)
-        if found is None:
-            return False
-        mark = found.mark
-        if (
-            mark is None
-            or not found.is_template
-            or (mark.kind, mark.fingerprint) != ("template", fingerprint)
-        ):
-            await ledger.drop(connection, name, self._where)
-            return False
-        now = await ledger.now(connection)
-        if (now - mark.used).total_seconds() > _TOUCH_SECONDS:
-            with contextlib.suppress(
-                asyncpg.InsufficientPrivilegeError
-            ):  # another role's template serves as well
-                await ledger.write(connection, name, dataclasses.replace(mark, used=now))
-        return True
-
-    def _build_once(self, schema: Schema, name: str, fingerprint: str) -> bool:
+    def _build_once(self, site: TemplateSite, schema: Schema) -> bool:
         """Build the template unless another run has done so meanwhile; returns whether it has."""
-        building = names.build_name(fingerprint, self._run)
-        lock = ledger.key("build", fingerprint)
-        self._ask(self._wait_to_build(name, lock))
+        self._ask(site.claim(self._build_wait))
         try:
-            if self._ask(self._found(name, fingerprint)):
+            if self._ask(site.found()):
                 return True
             try:
-                self._ask(self._start_build(building, fingerprint))
-                schema.apply(self.server.address, building)
-                return self._ask(self._publish(building, name, fingerprint))
+                self._ask(site.begin())
+                schema.apply(self.server.address, site.building)
+                return self._ask(site.publish())
             except BaseException:
                 with contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
-                    background.run(ledger.drop(self._open_connection(), building, self._where))
+                    background.run(site.discard())
                 raise
         finally:
             with contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
-                background.run(self._execute("SELECT pg_advisory_unlock($1)", lock))
-
-    async def _wait_to_build(self, name: str, lock: int) -> None:
-        connection = self._open_connection()
-        await connection.execute(f"SET lock_timeout = {max(1, int(self._build_wait * 1000))}")
-        try:
-            await connection.execute("SELECT pg_advisory_lock($1)", lock)
-        except asyncpg.LockNotAvailableError:
-            holder = await ledger.holder(connection, lock) or "a run that has just ended"
-            raise problems.build_wait(name, self._build_wait, holder) from None
-        finally:
-            await connection.execute("RESET lock_timeout")
-
-    async def _start_build(self, building: str, fingerprint: str) -> None:
-        connection = self._open_connection()
-        await ledger.drop(connection, building, self._where)
-        # template0: what somebody added to template1 is not part of the fingerprint.
-        await connection.execute(
-            f"CREATE DATABASE {quoted(building)} TEMPLATE template0 CONNECTION LIMIT {BIRTHMARK}"
-        )
-        now = await ledger.now(connection)
-        mark = Mark(kind="build", run=self._run, fingerprint=fingerprint, created=now, used=now)
-        await ledger.write(connection, building, mark)
-
-    async def _publish(self, building: str, name: str, fingerprint: str) -> bool:
-        """Make the built database the template, all at once; returns whether another run was faster."""
-        connection = self._open_connection()
-        await connection.execute(f"ALTER DATABASE {quoted(building)} ALLOW_CONNECTIONS false")
-        await ledger.terminate(connection, building)
-        now = await ledger.now(connection)
-        mark = Mark(kind="template", run=self._run, fingerprint=fingerprint, created=now, used=now)
-        try:
-            async with connection.transaction():
-                await connection.execute(f"ALTER DATABASE {quoted(building)} IS_TEMPLATE true")
-                await ledger.write(connection, building, mark)
-                await connection.execute(f"ALTER DATABASE {quoted(building)} RENAME TO {quoted(name)}")
-        except asyncpg.DuplicateDatabaseError:
-            # A run with another maintenance database, whose locks do not exclude ours.
-            await ledger.drop(connection, building, self._where)
-            return await self._found(name, fingerprint)
-        return False
+                background.run(site.release())
 
     async def _clone(self, name: str) -> None:
         connection = self._open_connection()
@@ -311,9 +246,6 @@ class Databases:
         for found in await ledger.entries(connection):
             if names.is_spare(found.name, self._run, worker):
                 await ledger.drop(connection, found.name, self._where)
-
-    async def _execute(self, statement: str, *values: object) -> None:
-        await self._open_connection().execute(statement, *values)
 
     def _open_connection(self) -> Connection:
         if self._connection is None:

@@ -103,7 +103,10 @@ def _upgrade(job: dict[str, Any]) -> dict[str, Any]:
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     config.attributes = _Attributes(url, job["url"])
 
-    heads = ScriptDirectory.from_config(config).get_heads()
+    try:
+        heads = ScriptDirectory.from_config(config).get_heads()
+    except KeyError as error:
+        raise JobError("alembic", message=f"a migration follows {error}, which is not there.") from error
     if len(heads) > 1:
         raise JobError("heads", heads=list(heads))
     command.upgrade(config, "head")

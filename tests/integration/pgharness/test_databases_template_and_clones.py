@@ -211,6 +211,36 @@ def test_drop_takes_what_was_made_ahead_too(run: Databases, config: Config) -> N
     assert databases(run.server.address) == {*BARE, template.name, kept}
 
 
+def test_an_empty_database_beside_the_worker_s_own(run: Databases, config: Config) -> None:
+    template = run.template(find(config))
+
+    one, two = run.create_empty("gw0"), run.create_empty("gw0")
+
+    assert one != two
+    assert tables(run.server.address, one) == set()
+    run.drop_empty(one)
+    assert databases(run.server.address) == {*BARE, template.name, two}
+    run.close()
+    assert databases(run.server.address) == {*BARE, template.name}
+
+
+def test_what_an_abandoned_run_leaves_is_swept_by_the_next(
+    run: Databases, config: Config, clean: Server
+) -> None:
+    template = run.template(find(config))
+    name = run.clone("gw0")
+    run.restore("gw0")
+
+    run.abandon()
+    run.abandon()
+
+    assert name in databases(clean.address)
+    following = Databases(clean, run_id="next1", config=config)
+    following.open()
+    assert databases(clean.address) == {*BARE, template.name}
+    following.close()
+
+
 def test_settings_that_the_schema_gives_its_database_are_in_the_clones(tmp_path: Path, clean: Server) -> None:
     write(
         tmp_path,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgharness.errors import SchemaError
-from pgharness.schema import find
+from pgharness.schema import find, tasks
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
@@ -76,6 +76,19 @@ def test_create_all_with_the_schemas_its_tables_are_in(
     assert apply(tmp_path, server, database, metadata=target, env=["SHOP_URL={asyncpg_url}"]) == {
         "shop.orders"
     }
+
+
+def test_create_all_where_asyncpg_is_the_only_driver(
+    tmp_path: Path, server: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "shop_asyncpg.py", MODELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SHOP_URL", "")
+    monkeypatch.setattr(tasks, "_sync_driver", lambda: "")
+
+    tasks._create_all({"metadata": "shop_asyncpg:Base", "url": server.address.url(database)})
+
+    assert tables(server.address, database) == {"shop.orders"}
 
 
 @pytest.mark.parametrize(
