@@ -169,6 +169,11 @@ class Config:
     root: Path
     sources: Mapping[str, Source]
 
+    @property
+    def is_adopted(self) -> bool:
+        """Whether anybody has set an option: then directories of tests are tiers."""
+        return any(source != "default" for source in self.sources.values())
+
     def path(self, text: str) -> Path:
         """``text`` as an absolute path; relative ones start at ``root``."""
         return (self.root / Path(text).expanduser()).resolve()

@@ -6,12 +6,13 @@ import inspect
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pgharness import asking, guard, report
 from pgharness import config as options
-from pgharness import guard, report
 from pgharness.errors import HarnessError, TierError
 from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     _pg_class_connections,
@@ -33,11 +34,10 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
     sync_client,
     with_lifespan,
 )
-from pgharness.harness import DATABASE_FIXTURES, KEY, Harness, marker, usage_error
+from pgharness.harness import KEY, Harness, marker, usage_error
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
 _TIER: pytest.StashKey[str | None] = pytest.StashKey()
-_RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,45 +100,31 @@ def _interrupt(signum: int, frame: object) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    offenders: list[tuple[str, str]] = []
-    for item in items:
-        tier = guard.tier_of(item.path, config.rootpath)
-        item.stash[_TIER] = tier
-        if tier is not None:
-            item.add_marker(tier)
-        fixtures: list[str] = getattr(item, "fixturenames", [])
-        named = [name for name in fixtures if name in DATABASE_FIXTURES]
-        if tier == "unit" and named:
-            offenders.append((item.nodeid, named[0]))
-        asks = bool(named) or tier in ("integration", "api") or item.get_closest_marker("pg") is not None
-        if asks and hasattr(item, "fixturenames"):
-            item.stash[_ISOLATED] = True
-            _add_isolation(item)
     harness = config.stash[KEY]
+    named = {item: asking.database_fixtures(item) for item in items}
+    if not (harness.config.is_adopted or any(named.values())):
+        return  # installed, and not used by this project
     try:
         for item in items:
-            if item.get_closest_marker("pg") is not None:
-                marker(item, harness.config.isolation)
-        if offenders:
-            raise TierError.unit_asks_for_database(offenders)
+            _place(item, config.rootpath, named[item])
+            marker(item, harness.config.isolation)
+        unit = [item for item in items if item.stash[_TIER] == "unit" and named[item]]
+        if unit:
+            raise TierError.unit_asks_for_database((item.nodeid, named[item][0]) for item in unit)
     except HarnessError as error:
         items.clear()
         harness.abort(error)
 
 
-def _add_isolation(item: Any) -> None:
-    """Have ``_pg_test`` set up after fixtures of wider scope and before the test's own."""
-    names: list[str] = item.fixturenames
-    if "_pg_test" in names:
-        names.remove("_pg_test")
-    definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - no public way to order fixtures
-    for index, name in enumerate(names):
-        found = definitions.get(name)
-        narrow = not found or found[-1].scope == "function"
-        if narrow and name not in _RUNNERS and not name.endswith("_scoped_runner") and name != "request":
-            names.insert(index, "_pg_test")
-            return
-    names.append("_pg_test")
+def _place(item: pytest.Item, root: Path, named: list[str]) -> None:
+    """Mark the tier of ``item``, and isolate it if it asks for the database."""
+    tier = item.stash[_TIER] = guard.tier_of(item.path, root)
+    if tier is not None:
+        item.add_marker(tier)
+    asks = bool(named) or tier in ("integration", "api") or item.get_closest_marker("pg") is not None
+    if asks and hasattr(item, "fixturenames"):
+        item.stash[_ISOLATED] = True
+        asking.isolate(item)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal reports on the collection, and xdist to the controller

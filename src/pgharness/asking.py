@@ -1,0 +1,52 @@
+"""Which tests ask for the database, and when in a test its isolation begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pgharness.harness import DATABASE_FIXTURES
+
+_OURS = "pgharness.fixtures"
+_RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
+
+
+def database_fixtures(item: pytest.Item) -> list[str]:
+    """The database fixtures of the harness that ``item`` uses.
+
+    A project's own fixture of the same name, ``client`` say, is one of them only if it builds on
+    the harness's: so installing the plugin changes nothing for a suite that does not use it.
+    """
+    names: list[str] = getattr(item, "fixturenames", [])
+    known = [name for name in names if name in DATABASE_FIXTURES]
+    return [name for name in known if _is_ours(_definitions(item).get(name, ()), name)]
+
+
+def _is_ours(chain: Any, name: str) -> bool:
+    """Whether the last definition of ``chain`` is the harness's, or overrides it and asks for it."""
+    for definition in reversed(chain):
+        if definition.func.__module__ == _OURS:
+            return True
+        if name not in definition.argnames:
+            return False
+    return False
+
+
+def isolate(item: Any) -> None:
+    """Have ``_pg_test`` set up after fixtures of wider scope and before the test's own."""
+    names: list[str] = item.fixturenames
+    if "_pg_test" in names:
+        names.remove("_pg_test")
+    definitions = _definitions(item)
+    for index, name in enumerate(names):
+        found = definitions.get(name)
+        narrow = not found or found[-1].scope == "function"
+        if narrow and name not in _RUNNERS and not name.endswith("_scoped_runner") and name != "request":
+            names.insert(index, "_pg_test")
+            return
+    names.append("_pg_test")
+
+
+def _definitions(item: Any) -> Any:
+    return item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - no public way to look at overrides or to order
