@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -15,11 +16,14 @@ from pgharness.server.choose import reserve, start
 
 @contextlib.contextmanager
 def scratch_server() -> Iterator[Server]:
-    """PostgreSQL from local binaries, on a free loopback port; stopped and removed at the end."""
+    """PostgreSQL on a free loopback port, stopped and removed at the end.
+
+    From local binaries; PGHARNESS_BIN may say which.
+    """
     config = resolve(
         command_line=lambda name: None,
         ini={"pg_backend": "local"}.get,
-        environ={},
+        environ={name: value for name, value in os.environ.items() if name == "PGHARNESS_BIN"},
         root=Path.cwd(),
     )
     server = start(config, reserve(config))

@@ -73,8 +73,8 @@ def test_built_once_then_found(run: Databases, config: Config) -> None:
     first, second = run.template(schema), run.template(schema)
 
     assert (first.hit, second.hit) == (False, True)
-    assert first.name == second.name == f"pgh_t_{schema.fingerprint(15)}"
-    assert first.fingerprint == schema.fingerprint(15)
+    assert first.name == second.name == f"pgh_t_{schema.fingerprint(run.server.major)}"
+    assert first.fingerprint == schema.fingerprint(run.server.major)
     assert 0 < second.seconds < first.seconds
     assert databases(run.server.address) == {*BARE, first.name}
 
@@ -322,7 +322,7 @@ def _template_and_clone(run: Databases, config: Config) -> None:
 
 @pytest.mark.parametrize("kind", ["template", "worker", "build"])
 def test_a_database_of_that_name_without_the_mark(run: Databases, config: Config, kind: str) -> None:
-    fingerprint = find(config).fingerprint(15)
+    fingerprint = find(config).fingerprint(run.server.major)
     name = {
         "template": names.template_name(fingerprint),
         "worker": worker_database_name("run1", "gw0"),
@@ -358,7 +358,7 @@ def test_a_second_run_of_the_same_name(run: Databases, config: Config, clean: Se
 def test_a_build_that_another_run_does_not_end(clean: Server, config: Config) -> None:
     schema = find(config)
     other = hold(clean.address, "postgres")
-    lock = ledger.key("build", schema.fingerprint(15))
+    lock = ledger.key("build", schema.fingerprint(clean.major))
     background.run(other.execute("SELECT pg_advisory_lock($1)", lock))
     run = Databases(clean, run_id="run1", config=config, build_wait=0.05)
     run.open()
@@ -367,7 +367,7 @@ def test_a_build_that_another_run_does_not_end(clean: Server, config: Config) ->
         run.template(schema)
 
     assert str(caught.value) == (
-        f"pgharness: another run has been building template 'pgh_t_{schema.fingerprint(15)}' "
+        f"pgharness: another run has been building template 'pgh_t_{schema.fingerprint(clean.major)}' "
         "for more than 0.05 s.\n"
         "Checked:\n"
         f"  - the lock is held by process {other.get_server_pid()} pgharness\n"
