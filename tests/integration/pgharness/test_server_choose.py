@@ -153,7 +153,8 @@ def test_to_reserve_is_cheap_and_imports_no_driver_and_no_docker() -> None:
         "import sys; from tests.support.server_runs import make_config\n"
         "from pgharness.server.choose import reserve\n"
         "first, second = reserve(make_config()), reserve(make_config())\n"
-        "print(sorted(sys.modules.keys() & {'asyncio', 'asyncpg', 'docker', 'testcontainers', 'sqlalchemy'}))\n"
+        "unwanted = {'asyncio', 'asyncpg', 'docker', 'testcontainers', 'sqlalchemy'}\n"
+        "print(sorted(sys.modules.keys() & unwanted))\n"
     )
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(root)])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pgharness.config import Config
 from pgharness.errors import ServerError
 from pgharness.server import choose, container, engine
 from pgharness.server.base import Address
-from pgharness.server.keeper import remove_container
+from pgharness.server.keeper import GOODBYE, Control, keep, remove_container
 from pgharness.server.liveness import Identity
 from pgharness.server.reservation import bind
 from pgharness.server.settings import SETTINGS
@@ -144,6 +145,46 @@ def test_the_keeper_removes_a_container_by_name(client: docker.DockerClient) -> 
     with pytest.raises(docker.errors.NotFound):
         made.reload()
     remove_container({"url": ENGINE.url, "certificates": "", "name": made.name}, patience=0)
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+def test_the_keeper_removes_its_container_unless_told_that_it_is_gone(
+    goodbye: bool, client: docker.DockerClient
+) -> None:
+    assert ENGINE is not None
+    made = client.containers.create("postgres:17")
+    reading, control = os.pipe()
+    events, reporting = os.pipe()
+    order = {"kind": "container", "url": ENGINE.url, "certificates": "", "name": made.name}
+    os.write(control, json.dumps(order).encode() + b"\n" + (GOODBYE if goodbye else b""))
+    os.close(control)
+
+    keep(Control(reading), reporting)
+
+    assert json.loads(os.read(events, 100)) == {"event": "ready"}
+    for descriptor in (reading, events, reporting):
+        os.close(descriptor)
+    left = [one.id for one in client.containers.list(all=True)]
+    assert (made.id in left) is goodbye
+    if goodbye:
+        made.remove(v=True)
+
+
+def test_a_container_that_is_removed_while_it_starts(client: docker.DockerClient) -> None:
+    assert ENGINE is not None
+    reservation = choose.reserve(make_config())
+    made = container._prepared("postgres:17", reservation.address)
+    run = container._Run(made, ENGINE)
+    run.start("postgres:17", reservation.address)
+    client.containers.get(made.get_wrapped_container().id).remove(force=True, v=True)
+
+    with pytest.raises(ServerError) as caught:
+        container._wait(made, "postgres:17", reservation.address, 10)
+
+    run.stop()
+    reservation.close()
+    assert caught.value.failed == "the container of postgres:17 ended before PostgreSQL answered."
+    assert caught.value.checked == ("the container is gone",)
 
 
 def test_stop_is_content_if_somebody_else_removed_the_container(client: docker.DockerClient) -> None:

@@ -128,19 +128,20 @@ def test_the_keeper_makes_starts_and_removes_a_cluster(home: Path) -> None:
 
 
 class in_process:  # noqa: N801
-    """A keeper of a cluster in a thread of this process: its control pipe, its events, the thread."""
+    """A keeper of a cluster in a thread of this process: its control pipe, its events, the thread.
 
-    def __init__(self, home: Path) -> None:
+    ``changes`` replace parts of the order.
+    """
+
+    def __init__(self, home: Path, **changes: object) -> None:
         config = make_config(backend="local", tmpdir=str(home))
-        reservation = choose.reserve(config)
+        self._reservation = choose.reserve(config)
         user = local.unprivileged(local.UNPRIVILEGED) if os.geteuid() == 0 else None
-        found = local._choose(config)
-        order, _ = local.plan(config, reservation.address, found, user)
+        order, _ = local.plan(config, self._reservation.address, local._choose(config), user)
         self._reading, self._control = os.pipe()
         events, self._reporting = os.pipe()
         self._events = os.fdopen(events)
-        os.write(self._control, json.dumps(order).encode() + b"\n")
-        self._reservation = reservation
+        os.write(self._control, json.dumps({**order, **changes}).encode() + b"\n")
         self._thread = threading.Thread(target=keep, args=(Control(self._reading), self._reporting))
 
     def __enter__(self) -> tuple[int, TextIO, threading.Thread]:
@@ -153,6 +154,75 @@ class in_process:  # noqa: N801
         self._events.close()
         os.close(self._reading)
         os.close(self._reporting)
+
+
+def shell(script: str) -> list[str]:
+    return ["/bin/sh", "-c", script]
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "said"),
+    [
+        ({"initdb": [["/nonexistent/initdb"]]}, "run", "/nonexistent/initdb: No such file or directory"),
+        ({"initdb": [shell("echo no; exit 1"), shell("echo never")]}, "initdb", "no"),
+        (
+            {"initdb": [shell("echo invalid locale; exit 1"), shell("echo; seq 30; exit 1")]},
+            "initdb",
+            "LINES",
+        ),
+        ({"initdb": [shell(":")], "server": shell("echo bad; exit 1")}, "postgres", "bad"),
+        (
+            {"directories": ["/nonexistent/base"]},
+            "directory",
+            "/nonexistent/base.lock: No such file or directory",
+        ),
+    ],
+    ids=["no program", "initdb fails", "no locale will do", "postgres fails", "no directory"],
+)
+def test_a_step_that_fails_is_reported_and_cleaned_up(
+    changes: dict[str, object], step: str, said: str, home: Path
+) -> None:
+    last_twenty = "\n".join(str(number) for number in range(11, 31))
+    with in_process(home, **changes) as (control, events, thread):
+        event = json.loads(events.readline())
+        thread.join(30)
+        os.close(control)
+
+    assert event == {"event": "failed", "step": step, "said": said.replace("LINES", last_twenty)}
+    assert list(home.iterdir()) == []
+
+
+def test_a_server_whose_keeper_was_killed_is_swept_away(home: Path) -> None:
+    with controller({"backend": "local", "tmpdir": str(home)}) as run:
+        keeper, postgres = run.keeper, run.postgres
+        directories.sweep(home)
+        assert postgres.is_running()
+        keeper.kill()
+        wait_gone(keeper)
+        assert (keeper.status(), postgres.is_running()) == (psutil.STATUS_ZOMBIE, True)
+
+        directories.sweep(home)
+
+        assert wait_gone(postgres) == []
+        assert list(home.iterdir()) == []
+
+
+def test_binaries_are_copied_so_that_everybody_may_run_them(home: Path) -> None:
+    source = home / "source"
+    (source / "bin").mkdir(parents=True)
+    (source / "include").mkdir()
+    (source / "bin" / "postgres").write_text("")
+    (source / "bin" / "postgres").chmod(0o700)
+    (source / "bin" / "share").write_text("")
+    (source / "bin" / "share").chmod(0o600)
+    (source / "bin" / "link").symlink_to("postgres")
+    source.chmod(0o700)
+
+    directories.copy_binaries(source, home / "between" / "target")
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (home / "between").rglob("*")}
+    assert modes == {"target": 0o755, "bin": 0o755, "postgres": 0o755, "share": 0o644, "link": 0o755}
+    assert (home / "between" / "target" / "bin" / "link").readlink() == Path("postgres")
 
 
 def test_stop_in_a_forked_process_stops_nothing(home: Path) -> None:

@@ -19,6 +19,7 @@ from pgharness.server import binaries, choose, local
 from pgharness.server.base import Address
 from pgharness.server.binaries import Binaries
 from pgharness.server.reservation import bind
+from pgharness.server.settings import SETTINGS
 from tests.support.server_runs import (
     NOBODY,
     controller,
@@ -237,7 +238,7 @@ def test_the_port_is_taken_in_the_last_moment(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def no_room(home: Path, reason: str) -> str:
+def no_room(home: Path | str, reason: str) -> str:
     return (
         f"pgharness: PostgreSQL cannot keep its data in {home}.\n"
         f"The system says: {reason}\n"
@@ -334,6 +335,25 @@ def test_a_program_that_fails_is_quoted(home: Path) -> None:
         "To fix this, either:\n"
         "  - give other binaries: --pg-bin=DIR\n"
         "  - use a server that runs: --pg-url=postgresql://user:password@host:port/database"
+    )
+
+
+def test_a_server_that_does_not_start_is_quoted(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setitem(SETTINGS, "no_such_setting", "1")
+
+    error = failure(make_config(backend="local", tmpdir=str(home)))
+
+    assert error.failed == "postgres failed."
+    assert error.checked[-1].endswith('FATAL:  unrecognized configuration parameter "no_such_setting"')
+    assert list(home.iterdir()) == []
+
+
+def test_no_directory_to_write_to(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setattr(local, "_MEMORY", home / "missing")
+    monkeypatch.setattr(local, "_temporary", lambda: [home / "a", home / "b"])
+
+    assert str(failure(make_config(backend="local"))) == no_room(
+        f"{home}/a, {home}/b", "none of them can be written to"
     )
 
 
