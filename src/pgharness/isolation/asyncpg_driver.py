@@ -163,7 +163,7 @@ class AsyncpgLink:
                 self._prepared.clear()
             return result
 
-    async def control(self, transaction: Transaction, statement: Statement, text: str) -> None:
+    async def control(self, transaction: Transaction, statement: Statement) -> None:
         """Run SAVEPOINT, RELEASE or ROLLBACK TO of the application."""
         async with self.lock():
             connection = await self.ready()
@@ -172,11 +172,11 @@ class AsyncpgLink:
                     "current transaction is aborted, commands ignored until end of transaction block"
                 )
             sql = self.state.control(transaction, statement)
-            if sql is not None:
-                await self._send(connection, sql)
-                return
-            self.state.failed(transaction)
-            await connection.execute(text)
+            if sql is None:
+                raise asyncpg.InvalidSavepointSpecificationError(
+                    f'savepoint "{statement.name}" does not exist'
+                )
+            await self._send(connection, sql)
 
     async def _send(self, connection: asyncpg.Connection[Any], sql: str) -> None:
         if not sql:

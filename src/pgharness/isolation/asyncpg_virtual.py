@@ -111,7 +111,7 @@ class VirtualConnection:
             return await link.reach(lambda: link.run(transaction, statement, call, setting))
         single = Transaction(origin(), settings=self._settings)
         try:
-            result = await link.reach(lambda: link.run(single, statement, call))
+            result = await link.reach(lambda: link.run(single, statement, call, setting))
         except BaseException:
             link.state.rollback(single)
             raise
@@ -125,7 +125,7 @@ class VirtualConnection:
                 raise asyncpg.NoActiveSQLTransactionError(
                     f"{query.split()[0].upper()} can only be used in transaction blocks"
                 )
-            await link.reach(lambda: link.control(transaction, statement, query))
+            await link.reach(lambda: link.control(transaction, statement))
         elif statement.kind == "begin" and transaction is None:
             self._begin(None, "read only" in query.lower())
             self._by_hand = True

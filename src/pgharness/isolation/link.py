@@ -123,15 +123,21 @@ class LinkState:
             self.stack.rollback(transaction, where=origin)
 
     def control(self, transaction: Transaction, statement: Statement) -> str | None:
-        """The simple query for a SAVEPOINT statement; None if PostgreSQL must refuse the name."""
+        """The simple query for a SAVEPOINT statement; None if ``transaction`` has no savepoint of that name.
+
+        The transaction has failed then, and nothing is to be sent: the caller raises what PostgreSQL would.
+        """
         with self.guard:
             if statement.kind == "savepoint":
                 return self.batch(self._noting(lambda: self.stack.savepoint(transaction, statement.name)))
             if statement.kind == "release":
-                sql = self.stack.release_to(transaction, statement.name)
+                sql = self._noting(lambda: self.stack.release_to(transaction, statement.name))
             else:
-                sql = self.stack.rollback_to(transaction, statement.name, where=origin)
-            return None if sql is None else self.batch(sql)
+                sql = self._noting(lambda: self.stack.rollback_to(transaction, statement.name, where=origin))
+            if sql is None:
+                transaction.failed = True  # the server's transaction has not: another may be on top
+                return None
+            return self.batch(sql)
 
     def interrupt(self) -> None:
         """Transaction control was cut off on its way: what the server did is not known."""
@@ -154,7 +160,7 @@ def local_setting(statement: Statement, text: str, args: Sequence[Any] | Mapping
         return statement.local_setting
     if "set_config" not in statement.words or not (found := _SET_CONFIG.search(text)):
         return ""
-    literal, number, name, positional = found.groups()
+    literal, number, name, _ = found.groups()
     if literal:
         return str(literal)
     try:

@@ -141,7 +141,8 @@ class PsycopgLink:
         """Lay a failed transaction at the door of whoever ran the last statement."""
         state = self.state
         failed = self.connection().info.transaction_status == pq.TransactionStatus.INERROR
-        if failed and not state.stack.aborted and state.stack.savepoints:
+        noted = state.stack.aborted or state.stack.pending  # what is pending ends the failed state
+        if failed and not noted and state.stack.savepoints:
             state.failed(state.stack.savepoints[-1].owner)
 
     def end_single(self) -> None:

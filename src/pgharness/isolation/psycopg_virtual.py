@@ -124,14 +124,14 @@ class VirtualMixin(Base):
             return
         if statement.kind != "plain":
             raise IsolationError.raw_control(link.state.stack.test, (text or "").strip(), origin())
+        setting = local_setting(statement, text or "", args)
         if self._transaction is None:
             if self._autocommit:
                 link.single = single = Transaction(origin(), settings=self._settings)
-                yield from link.begin_statement(single, statement, "")
+                yield from link.begin_statement(single, statement, setting)
                 return
             self._begin(link)
         assert self._transaction is not None  # noqa: S101 - for the type checker
-        setting = local_setting(statement, text or "", args)
         yield from link.begin_statement(self._transaction, statement, setting)
 
     def _begin(self, link: PsycopgLink) -> None:
@@ -162,7 +162,11 @@ class VirtualMixin(Base):
             if transaction.failed and statement.kind != "rollback to":
                 yield from link.begin_statement(transaction, _FETCH, "")  # raises as PostgreSQL does
             sql = link.state.control(transaction, statement)
-            yield from link.send(sql if sql is not None else text)
+            if sql is None:
+                raise psycopg.errors.InvalidSavepointSpecification(
+                    f'savepoint "{statement.name}" does not exist'
+                )
+            yield from link.send(sql)
         elif statement.kind == "begin" and transaction is None:
             self._begin(link)
         elif statement.kind in ("commit", "rollback"):

@@ -8,11 +8,14 @@ would, and says so when no SQL can. Its rules:
   opened one since, its next statement gets a savepoint of its own on top (a *segment*), so a
   statement that fails takes nobody else's work with it.
 * A commit releases its savepoints if nothing lies above them; otherwise the release is postponed
-  until what lies above has ended.
-* A rollback goes back to the transaction's first savepoint. Savepoints of others above it that
-  have written nothing since are made again. If others *have* written since, no SQL can undo one
-  and keep the other: the rollback is done, the transaction is marked as *diverged*, and the next
-  statement of anybody in this test raises. Nothing is ever read from a diverged transaction.
+  until what lies above has ended. One that the application releases goes at once only if it lies
+  on another of its transaction, so that nobody's open work is mixed with what somebody else holds.
+* A rollback goes back to the transaction's first savepoint, or to the first in which it wrote.
+  Savepoints of others above it that hold no writes are made again. If others *have* written above,
+  no SQL can undo one and keep the other: the rollback is done, the transaction has *diverged*, and
+  the next statement of anybody in this test raises. Nothing is read from a diverged transaction.
+* READ ONLY would hold for whatever lies above, so such a transaction floats: it gives its
+  savepoints up when another comes, and sets them again, on top, for its next statement.
 
 The SQL is returned as a list to be sent in one round trip, before the caller's next statement;
 ends of transactions wait in `Stack.pending` until then, for nothing can observe them earlier.
@@ -24,6 +27,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from pgharness.errors import IsolationError
+from pgharness.isolation.savepoint import Savepoint, others, restore_setting, save_setting, set_settings
 from pgharness.isolation.statements import Statement
 
 
@@ -47,26 +51,8 @@ class Transaction:
     overlapped: dict[Transaction, None] = dataclasses.field(default_factory=dict)
     """Who has written since its first statement; kept for snapshots only."""
     local_settings: list[str] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Savepoint:
-    """A savepoint on the server: whose it is and what has been written since.
-
-    ``label`` is the name the application gave it; empty for one of the harness's own.
-    ``wrote`` means that the owner has written directly in it, not in a later one of its own.
-    ``others`` are the other transactions that have written since it was set.
-    ``done`` means that its owner has released it and the release is postponed.
-    ``settings`` are those in force when it was set, to which ROLLBACK TO returns.
-    """
-
-    name: str
-    owner: Transaction
-    label: str
-    settings: Mapping[str, str]
-    wrote: bool = False
-    others: dict[Transaction, None] = dataclasses.field(default_factory=dict)
-    done: bool = False
+    floating: list[str] = dataclasses.field(default_factory=list)
+    """Labels of the savepoints that a READ ONLY transaction has given up, lowest first."""
 
 
 class Stack:
@@ -89,7 +75,7 @@ class Stack:
         self.pending: list[str] = []
         self.diverged: IsolationError | None = None
         self.aborted = False
-        """Whether the server is in a failed transaction; the topmost savepoint's owner failed."""
+        """Whether the server will be in a failed transaction after what is pending."""
         self._snapshots: list[Transaction] = []
         self._settings: Mapping[str, str] = {}
         self._count = 0
@@ -107,74 +93,75 @@ class Stack:
         if self.diverged is not None:
             raise self.diverged
         if transaction.snapshot and transaction.overlapped:
-            others = [other.origin for other in transaction.overlapped]
-            raise IsolationError.stale_snapshot(self.test, transaction.origin, transaction.snapshot, others)
-        sql = self._take_pending()
+            writers = [other.origin for other in transaction.overlapped]
+            raise IsolationError.stale_snapshot(self.test, transaction.origin, transaction.snapshot, writers)
         top = self.savepoints[-1] if self.savepoints else None
-        if top is None or top.owner is not transaction or top.others:
+        room: list[str] = []
+        if top is None or top.owner is not transaction or top.mixed():
             if top is not None and top.owner is not transaction:
-                sql += self._make_room(top, transaction)
-            sql += self._push(transaction)
-        if self._settings or transaction.settings:
-            sql += self._apply_settings(transaction)
+                room = self._make_room(top, transaction)
+            room += self._push(transaction)
+        sql = self._take_pending() + room
+        sql += self._apply_settings(transaction)
         if local_setting and local_setting not in transaction.local_settings:
             transaction.local_settings.append(local_setting)
-            sql.append(_save_setting(local_setting))
-        if statement.writes or not self.writers.isdisjoint(statement.words):
-            self._note_write(transaction)
+            sql.append(save_setting(local_setting))
+        if statement.writes or local_setting or not self.writers.isdisjoint(statement.words):
+            self.savepoints[-1].writers[transaction] = None
+            for reader in self._snapshots:
+                if reader is not transaction:
+                    reader.overlapped[transaction] = None
         return sql
 
     def failed(self, transaction: Transaction) -> None:
-        """A statement of ``transaction`` failed on the server: the innermost savepoint is aborted."""
+        """A statement of ``transaction`` failed on the server: the innermost savepoint is aborted.
+
+        What that one holds is lost, whoever ends the failed state and however.
+        """
         transaction.failed = True
         self.aborted = True
+        self.savepoints[-1].writers.clear()
 
     def _make_room(self, top: Savepoint, newcomer: Transaction) -> list[str]:
         """What must happen before another transaction may set a savepoint above ``top``."""
         for savepoint in self.savepoints:
             owner = savepoint.owner
             if owner.local_settings and owner is not newcomer and not owner.ended:
-                raise IsolationError.local_setting(
-                    self.test, owner.origin, newcomer.origin, owner.local_settings[0]
-                )
+                name = owner.local_settings[0]
+                raise IsolationError.local_setting(self.test, owner.origin, newcomer.origin, name)
+        sql: list[str] = []
         if self.aborted:
             self.aborted = False
             self._settings = top.settings
-            return [f"ROLLBACK TO SAVEPOINT {top.name}"]
-        if top.owner.read_only:  # READ ONLY would hold for whatever lies above; nothing was written
-            return self._finish(self._of(top.owner))
-        return []
+            sql.append(f"ROLLBACK TO SAVEPOINT {top.name}")
+        if top.owner.read_only:
+            mine = self._of(top.owner)
+            top.owner.floating = [savepoint.label for savepoint in mine if savepoint.label]
+            sql += self._finish(mine)
+        return sql
 
     def _push(self, transaction: Transaction, label: str = "") -> list[str]:
         if transaction.snapshot and transaction not in self._snapshots:
             self._snapshots.append(transaction)
         self._count += 1
-        savepoint = Savepoint(f"pgh_{self._count}", transaction, label, self._settings)
-        self.savepoints.append(savepoint)
-        sql = [f"SAVEPOINT {savepoint.name}"]
-        if transaction.read_only:
-            sql.append("SET TRANSACTION READ ONLY")
+        set_locally = len(transaction.local_settings)
+        made = Savepoint(f"pgh_{self._count}", transaction, label, self._settings, set_locally)
+        self.savepoints.append(made)
+        sql = made.commands
+        floating, transaction.floating = transaction.floating, []
+        for given_up in floating:
+            sql += self._push(transaction, given_up)
         return sql
 
     def _apply_settings(self, transaction: Transaction) -> list[str]:
+        if not self._settings and not transaction.settings:
+            return []
         wanted = {name: self.defaults.get(name, "") for name in self._settings} | dict(transaction.settings)
         changed = {name: value for name, value in wanted.items() if self._settings.get(name) != value}
         if not changed:
             return []
         self._settings = wanted
-        calls = ", ".join(
-            f"set_config({_literal(name)}, {_literal(value)}, true)" for name, value in changed.items()
-        )
-        return [f"SELECT {calls}"]
-
-    def _note_write(self, transaction: Transaction) -> None:
-        self.savepoints[-1].wrote = True
-        for savepoint in self.savepoints:
-            if savepoint.owner is not transaction:
-                savepoint.others[transaction] = None
-        for reader in self._snapshots:
-            if reader is not transaction:
-                reader.overlapped[transaction] = None
+        return [set_settings(changed)]
 
     # -- savepoints of the application ----------------------------------------------------------
 
@@ -184,17 +171,28 @@ class Stack:
 
     def release_to(self, transaction: Transaction, label: str) -> list[str] | None:
         """``RELEASE SAVEPOINT label``; None if there is no such savepoint."""
-        target = self._find(transaction, label)
-        return None if target is None else self._take_pending() + self._finish(self._of(transaction, target))
+        if (target := self._find(transaction, label)) is None:
+            return None
+        released = self._of(transaction, target)
+        for savepoint in released:
+            savepoint.label = ""
+        count = len(self.savepoints)
+        while self.savepoints[count - 1] in released:
+            below = self.savepoints[count - 2]
+            if below.owner is not transaction or below.mixed():
+                break
+            count -= 1
+        return self._take_pending() + self._release(count)
 
     def rollback_to(
         self, transaction: Transaction, label: str, *, where: Callable[[], str] | None = None
     ) -> list[str] | None:
         """``ROLLBACK TO SAVEPOINT label``; None if there is no such savepoint."""
-        target = self._find(transaction, label)
-        if target is None:
+        if (target := self._find(transaction, label)) is None:
             return None
         transaction.failed = False
+        for savepoint in self._of(transaction, target)[1:]:
+            savepoint.label = ""
         return self._take_pending() + self._undo(target, keep=True, where=where)
 
     # -- ends ---------------------------------------------------------------------------------
@@ -207,7 +205,7 @@ class Stack:
         if transaction.failed:
             self.rollback(transaction, where=where)
             return False
-        self.pending += [_restore_setting(name) for name in transaction.local_settings]
+        self.pending += [restore_setting(name) for name in transaction.local_settings]
         self._end(transaction)
         self.pending += self._finish(self._of(transaction))
         return True
@@ -219,11 +217,8 @@ class Stack:
         if not mine:
             return
         self.pending += self._undo(mine[0], keep=False, where=where)
-        if self.diverged is None:
-            for savepoint in self.savepoints:
-                savepoint.others.pop(transaction, None)
-            for reader in self._snapshots:
-                reader.overlapped.pop(transaction, None)
+        for reader in self._snapshots:
+            reader.overlapped.pop(transaction, None)
 
     def _end(self, transaction: Transaction) -> None:
         transaction.ended = True
@@ -232,55 +227,58 @@ class Stack:
 
     def _undo(self, target: Savepoint, *, keep: bool, where: Callable[[], str] | None) -> list[str]:
         """Go back to ``target``; ``keep`` leaves it in place, as ROLLBACK TO does."""
-        mine = self._of(target.owner, target)
+        owner, above = target.owner, self.savepoints[self.savepoints.index(target) :]
         cut: Savepoint | None = target
-        if target.others:  # spare what others did, if our own work lies wholly above it
-            top = self.savepoints[-1]
-            cut = next((s for s in mine if s.wrote or (self.aborted and s is top)), None)
-        if cut is not None and cut.others:
+        if others(owner, above):
+            failed = above[-1] if self.aborted and above[-1].owner is owner else None
+            cut = next((savepoint for savepoint in above if owner in savepoint.writers), failed)
+        if cut is not None and (lost := others(owner, above[above.index(cut) :])):
             if self.diverged is None:
-                origins = [other.origin for other in cut.others]
                 place = where() if where else ""
-                self.diverged = IsolationError.diverged(self.test, target.owner.origin, origins, place)
+                self.diverged = IsolationError.diverged(self.test, owner.origin, lost, place)
             cut = target
         sql = self._cut(cut, keep=keep and cut is target) if cut is not None else []
-        return sql + self._finish([s for s in mine if s in self.savepoints and not (keep and s is target)])
+        return sql if keep else sql + self._finish(self._of(owner))
 
     def _cut(self, target: Savepoint, *, keep: bool) -> list[str]:
         """ROLLBACK TO ``target`` and set again the open savepoints of others above it."""
         index = self.savepoints.index(target)
-        above = [s for s in self.savepoints[index + 1 :] if s.owner is not target.owner and not s.done]
-        del self.savepoints[index + (1 if keep else 0) :]
+        undone = self.savepoints[index:]
+        del self.savepoints[index:]
+        for savepoint in undone:
+            savepoint.writers.clear()
+            del savepoint.owner.local_settings[savepoint.local_settings :]
         self.aborted = False
         self._settings = target.settings
         sql = [f"ROLLBACK TO SAVEPOINT {target.name}"]
         if keep:
-            target.wrote = False
-            target.others.clear()
+            self.savepoints.append(target)
         else:
             sql.append(f"RELEASE SAVEPOINT {target.name}")
-        for savepoint in above:
-            savepoint.wrote = False
-            savepoint.others.clear()
-            savepoint.settings = self._settings
-            self.savepoints.append(savepoint)
-            sql.append(f"SAVEPOINT {savepoint.name}")
+        for savepoint in undone:
+            if savepoint.owner is not target.owner and not savepoint.done:
+                savepoint.settings = self._settings
+                self.savepoints.append(savepoint)
+                sql += savepoint.commands
         return sql
 
     def _finish(self, finished: list[Savepoint]) -> list[str]:
         """Mark ``finished`` done and release the topmost savepoints whose owners are done with them."""
         for savepoint in finished:
             savepoint.done = True
-            if savepoint.wrote and (lower := self._lower(savepoint)):
-                lower.wrote = True
         count = len(self.savepoints)
         while count and self.savepoints[count - 1].done:
             count -= 1
-        if count == len(self.savepoints):
-            return []
-        lowest = self.savepoints[count]
+        return self._release(count)
+
+    def _release(self, count: int) -> list[str]:
+        """Release all savepoints but the lowest ``count``; the topmost of those takes what they hold."""
+        released = self.savepoints[count:]
         del self.savepoints[count:]
-        return [f"RELEASE SAVEPOINT {lowest.name}"]
+        if self.savepoints:
+            for savepoint in released:
+                self.savepoints[-1].writers.update(savepoint.writers)
+        return [f"RELEASE SAVEPOINT {released[0].name}"] if released else []
 
     # -- helpers --------------------------------------------------------------------------------
 
@@ -292,29 +290,10 @@ class Stack:
         start = self.savepoints.index(since) if since is not None else 0
         return [s for s in self.savepoints[start:] if s.owner is transaction and not s.done]
 
-    def _lower(self, savepoint: Savepoint) -> Savepoint | None:
-        """The next savepoint below ``savepoint`` that its owner still holds."""
-        below = self.savepoints[: self.savepoints.index(savepoint)]
-        return next((s for s in reversed(below) if s.owner is savepoint.owner and not s.done), None)
-
     def _find(self, transaction: Transaction, label: str) -> Savepoint | None:
+        if transaction.floating:
+            self.pending = self.before(transaction, _READ)
         return next((s for s in reversed(self._of(transaction)) if s.label == label), None)
 
 
 _READ = Statement("plain", writes=False)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _saved(name: str) -> str:
-    return _literal("pgharness.saved_" + name.lower().replace(".", "_"))
-
-
-def _save_setting(name: str) -> str:
-    return f"SELECT set_config({_saved(name)}, current_setting({_literal(name)}, true), true)"
-
-
-def _restore_setting(name: str) -> str:
-    return f"SELECT set_config({_literal(name)}, current_setting({_saved(name)}, true), true)"
