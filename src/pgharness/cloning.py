@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from pgharness import database_problems as problems
 from pgharness import ledger, names
 from pgharness.ledger import BIRTHMARK, Connection, Mark
 from pgharness.schema.sql import connect, quoted
@@ -121,13 +122,14 @@ class Workshop:
         async with self._lock:
             await self._settle()
             if self._connection is not None:
-                await self._connection.close(timeout=5)
+                with contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
+                    await self._connection.close(timeout=5)
 
     async def _settle(self) -> None:
         """Wait for the refill. If it failed, the next replacement does its work, and says why it cannot."""
         refill, self._refill = self._refill, None
         if refill is not None:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(asyncpg.PostgresError, *problems.GONE):
                 await refill
 
     async def _restock(self, connection: Connection, used: str | None) -> None:

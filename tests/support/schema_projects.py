@@ -122,6 +122,15 @@ def hold(address: Address, database: str) -> asyncpg.Connection[Any]:
     return background.run(connect(address, database))
 
 
+def abort(connection: asyncpg.Connection[Any]) -> None:
+    """Let go of a connection that the server may have ended."""
+
+    async def run() -> None:
+        connection.terminate()
+
+    background.run(run())
+
+
 def tables(address: Address, database: str) -> set[str]:
     rows = fetch(
         address,

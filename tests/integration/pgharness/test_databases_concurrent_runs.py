@@ -76,6 +76,9 @@ class Process:
 Start = Callable[[str], Process]
 
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with scratch_server() as running:

@@ -7,6 +7,7 @@ import datetime as dt
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -20,6 +21,7 @@ from pgharness.schema import find
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
+    abort,
     alembic_project,
     configure,
     databases,
@@ -32,6 +34,9 @@ from tests.support.schema_projects import (
 from tests.support.scratch_server import FoundServer, scratch_server
 
 BARE = {"postgres", "template0", "template1"}
+
+
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def test_a_template_outlives_the_run_and_its_clones_do_not(
 ) -> None:
     template = run.template(find(config))
     name = run.clone("gw0")
-    busy = hold(clean.address, name).get_server_pid()
+    busy = hold(clean.address, name)
 
     run.close()
     run.close()
@@ -100,8 +105,11 @@ def test_a_template_outlives_the_run_and_its_clones_do_not(
     assert ended(clean, busy)
 
 
-def ended(server: Server, pid: int) -> bool:
-    return fetch(server.address, "postgres", "SELECT FROM pg_stat_activity WHERE pid = $1", pid) == []
+def ended(server: Server, connection: asyncpg.Connection[Any]) -> bool:
+    pid = connection.get_server_pid()
+    backends = fetch(server.address, "postgres", "SELECT FROM pg_stat_activity WHERE pid = $1", pid)
+    abort(connection)
+    return backends == []
 
 
 def test_a_template_built_by_real_migrations(tmp_path: Path, clean: Server) -> None:
@@ -150,7 +158,7 @@ def test_a_database_is_restored_under_its_name_again_and_again(run: Databases, c
     name = run.clone("gw0")
 
     for _ in range(5):
-        busy = hold(run.server.address, name).get_server_pid()
+        busy = hold(run.server.address, name)
         execute(run.server.address, name, "DELETE FROM users", "CREATE TABLE dirt ()")
         run.restore("gw0")
         assert ended(run.server, busy)

@@ -32,6 +32,9 @@ TELL = (
 )
 
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with scratch_server() as running:

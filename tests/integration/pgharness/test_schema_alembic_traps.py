@@ -27,6 +27,9 @@ from tests.support.scratch_server import scratch_server
 MIGRATED = {"public.users", "public.alembic_version"}
 
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with scratch_server() as running:

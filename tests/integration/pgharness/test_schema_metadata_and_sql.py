@@ -38,6 +38,9 @@ MODELS = """
 """
 
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with scratch_server() as running:
