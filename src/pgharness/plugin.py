@@ -98,6 +98,12 @@ def _interrupt(signum: int, frame: object) -> None:
 # -- collection ---------------------------------------------------------------------------------------
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tier before ``-m`` selects."""
+    if item.config.stash[KEY].config.is_adopted and (tier := guard.tier_of(item.path, item.config.rootpath)):
+        item.add_marker(tier)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     harness = config.stash[KEY]
@@ -117,10 +123,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _place(item: pytest.Item, root: Path, named: list[str]) -> None:
-    """Mark the tier of ``item``, and isolate it if it asks for the database."""
+    """Know the tier of ``item``, and isolate it if it asks for the database."""
     tier = item.stash[_TIER] = guard.tier_of(item.path, root)
-    if tier is not None:
-        item.add_marker(tier)
     asks = bool(named) or tier in ("integration", "api") or item.get_closest_marker("pg") is not None
     if asks and hasattr(item, "fixturenames"):
         item.stash[_ISOLATED] = True
@@ -134,7 +138,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if config.option.collectonly or not any(item.stash.get(_ISOLATED, False) for item in session.items):
         return
     try:
-        harness.provider.database(harness.worker_name)
+        harness.get_worker()  # from here on engines join, also those of fixtures of wider scope
         if any("pg_app" in getattr(item, "fixturenames", ()) for item in session.items):
             _load_app(harness)
     except HarnessError as error:
@@ -280,11 +284,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     harness = config.stash[KEY]
     facts = harness.run.facts if harness.run is not None else None
+    reports = [entry for outcome in terminalreporter.stats.values() for entry in outcome]
     if facts is None:
+        port = str(harness.address.port)
+        if any(port in getattr(entry, "longreprtext", "") for entry in reports if harness.config.env):
+            terminalreporter.write_line(report.NOT_STARTED)
         return
-    for outcome in terminalreporter.stats.values():
-        for entry in outcome:
-            if isinstance(entry, pytest.TestReport):
+    for entry in reports:
+        if isinstance(entry, pytest.TestReport):
+            if True:
                 tier = guard.tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
                 harness.pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
     terminalreporter.write_line(harness.pyramid.summary(facts))

@@ -1,0 +1,2 @@
+def test_arithmetic():
+    assert 6 * 7 == 42
