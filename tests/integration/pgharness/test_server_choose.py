@@ -23,6 +23,7 @@ from pgharness.server.reservation import bind
 from pgharness.server.wire import engine_request
 from tests.support.server_runs import SOURCE, make_config
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1", "127.0.0.2", "localhost.localdomain", "unix:*"])
 ENGINE, _TRIED = engine.find(os.environ, engine.home_directory())
 NEEDS_ENGINE = pytest.mark.skipif(ENGINE is None, reason="no Docker engine answers")
 DEAD = "unix:///nonexistent/docker.sock"

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -28,7 +28,10 @@ from pgharness.server.settings import SETTINGS
 from tests.support.server_runs import SOURCE, controller, make_config, wait_gone
 
 ENGINE, _TRIED = engine.find(os.environ, engine.home_directory())
-pytestmark = pytest.mark.skipif(ENGINE is None, reason="no Docker engine answers")
+pytestmark = [
+    pytest.mark.pg(allow_hosts=["127.0.0.1", "unix:*"]),
+    pytest.mark.skipif(ENGINE is None, reason="no Docker engine answers"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +50,13 @@ def client() -> Iterator[docker.DockerClient]:
 def containers_of(client: docker.DockerClient, pid: int) -> list[str]:
     found = client.containers.list(all=True, filters={"label": f"pgharness.run.pid={pid}"})
     return [one.name for one in found]
+
+
+@pytest.fixture
+def ours(client: docker.DockerClient) -> Callable[[], list[str]]:
+    """The containers that this process has made since the test began."""
+    before = containers_of(client, os.getpid())
+    return lambda: [name for name in containers_of(client, os.getpid()) if name not in before]
 
 
 def failure(config: Config) -> ServerError:
@@ -68,11 +78,10 @@ def settings(address: Address, *names: str) -> list[str]:
 
 @pytest.mark.parametrize("backend", ["auto", "container"])
 def test_serves_on_loopback_with_data_in_memory_and_leaves_nothing(
-    backend: str, client: docker.DockerClient
+    backend: str, client: docker.DockerClient, ours: Callable[[], list[str]]
 ) -> None:
     config = make_config(backend=backend)
     reservation = choose.reserve(config)
-    volumes = {volume.id for volume in client.volumes.list()}
     environment = dict(os.environ)
 
     server = choose.start(config, reservation)
@@ -81,7 +90,8 @@ def test_serves_on_loopback_with_data_in_memory_and_leaves_nothing(
         assert (server.backend, server.major, server.owned) == ("container", 17, True)
         assert (server.address, server.detail) == (reservation.address, "in a container (postgres:17)")
         assert settings(server.address, "fsync", "data_directory") == ["off", "/var/lib/pgharness/data"]
-        (name,) = containers_of(client, os.getpid())
+        (name,) = ours()
+        volumes = {mount["Name"] for mount in client.containers.get(name).attrs["Mounts"] if "Name" in mount}
         host = client.containers.get(name).attrs["HostConfig"]
         assert host["PortBindings"] == {
             "5432/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(server.address.port)}]
@@ -91,8 +101,8 @@ def test_serves_on_loopback_with_data_in_memory_and_leaves_nothing(
     finally:
         server.stop()
         server.stop()
-    assert containers_of(client, os.getpid()) == []
-    assert {volume.id for volume in client.volumes.list()} <= volumes
+    assert ours() == []
+    assert volumes & {volume.id for volume in client.volumes.list()} == set()
     assert dict(os.environ) == environment
 
 
@@ -187,14 +197,16 @@ def test_a_container_that_is_removed_while_it_starts(client: docker.DockerClient
     assert caught.value.checked == ("the container is gone",)
 
 
-def test_stop_is_content_if_somebody_else_removed_the_container(client: docker.DockerClient) -> None:
+def test_stop_is_content_if_somebody_else_removed_the_container(
+    client: docker.DockerClient, ours: Callable[[], list[str]]
+) -> None:
     config = make_config(backend="container")
     server = choose.start(config, choose.reserve(config))
-    client.containers.get(containers_of(client, os.getpid())[0]).remove(force=True, v=True)
+    client.containers.get(ours()[0]).remove(force=True, v=True)
 
     server.stop()
 
-    assert containers_of(client, os.getpid()) == []
+    assert ours() == []
 
 
 def test_an_image_that_cannot_be_had() -> None:
@@ -214,7 +226,7 @@ def test_an_image_that_cannot_be_had() -> None:
     )
 
 
-def test_an_image_without_postgres(client: docker.DockerClient) -> None:
+def test_an_image_without_postgres(ours: Callable[[], list[str]]) -> None:
     error = failure(make_config(backend="container", image="python:3.13-slim"))
 
     assert '"postgres": executable file not found' in error.cause
@@ -225,10 +237,12 @@ def test_an_image_without_postgres(client: docker.DockerClient) -> None:
         "  - try what it complains about with docker run\n"
         "  - use local binaries: --pg-backend=local"
     )
-    assert containers_of(client, os.getpid()) == []
+    assert ours() == []
 
 
-def test_a_container_that_ends_at_once(monkeypatch: pytest.MonkeyPatch, client: docker.DockerClient) -> None:
+def test_a_container_that_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, ours: Callable[[], list[str]]
+) -> None:
     monkeypatch.setitem(SETTINGS, "no_such_setting", "1")
 
     error = failure(make_config(backend="container"))
@@ -242,10 +256,12 @@ def test_a_container_that_ends_at_once(monkeypatch: pytest.MonkeyPatch, client: 
         "To fix this: check that the image takes POSTGRES_PASSWORD and PGDATA as postgres:17 does, "
         "or --pg-image=IMAGE"
     )
-    assert containers_of(client, os.getpid()) == []
+    assert ours() == []
 
 
-def test_another_major_than_the_one_required(client: docker.DockerClient) -> None:
+def test_another_major_than_the_one_required(
+    client: docker.DockerClient, ours: Callable[[], list[str]]
+) -> None:
     client.images.get("postgres:17").tag("pgharness-test", "seventeen")
     try:
         error = failure(make_config(backend="container", image="pgharness-test:seventeen", version="16"))
@@ -261,10 +277,10 @@ def test_another_major_than_the_one_required(client: docker.DockerClient) -> Non
         "  - name an image of that major: --pg-image=postgres:16\n"
         "  - require what is there, or any: --pg-version=17 or --pg-version=0"
     )
-    assert containers_of(client, os.getpid()) == []
+    assert ours() == []
 
 
-def test_the_port_is_taken_in_the_last_moment(client: docker.DockerClient) -> None:
+def test_the_port_is_taken_in_the_last_moment(ours: Callable[[], list[str]]) -> None:
     assert ENGINE is not None
     with bind(0) as taken:
         taken.listen()
@@ -272,7 +288,7 @@ def test_the_port_is_taken_in_the_last_moment(client: docker.DockerClient) -> No
 
         with pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is taken\."):
             container.start(make_config(), Address("127.0.0.1", port, "postgres", "secret"), ENGINE)
-    assert containers_of(client, os.getpid()) == []
+    assert ours() == []
 
 
 IN_A_NETWORK_OF_ITS_OWN = """
@@ -308,7 +324,7 @@ def test_pytest_in_a_container_of_its_own() -> None:
     )
 
 
-def test_a_server_that_never_answers(client: docker.DockerClient) -> None:
+def test_a_server_that_never_answers(ours: Callable[[], list[str]]) -> None:
     error = failure(make_config(backend="container", start_timeout="0.01"))
 
     lines = "".join(f"  - {line}\n" for line in error.checked)
@@ -318,7 +334,7 @@ def test_a_server_that_never_answers(client: docker.DockerClient) -> None:
         f"Checked:\n{lines}"
         "To fix this: give it longer: --pg-start-timeout=SECONDS"
     )
-    assert containers_of(client, os.getpid()) == []
+    assert ours() == []
 
 
 def test_a_reaper_that_cannot_start_is_said_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from pgharness.server.external import _explained
 from pgharness.server.reservation import bind
 from tests.support.server_runs import make_config
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1", "nosuchhost.invalid"])
+
 
 @pytest.fixture(scope="module")
 def somebodys() -> Iterator[Server]:

@@ -20,6 +20,8 @@ from pgharness.server.keeper import Control, keep
 from pgharness.server.liveness import Identity
 from tests.support.server_runs import controller, make_config, open_directory, wait_gone
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])
+
 
 @pytest.fixture
 def home() -> Iterator[Path]:

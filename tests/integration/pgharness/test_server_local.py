@@ -30,6 +30,7 @@ from tests.support.server_runs import (
     wait_gone,
 )
 
+pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or needs to drop privileges")
 FOUND = binaries.find(make_config(), os.environ)[0]
 
