@@ -97,10 +97,14 @@ def build(session: nox.Session) -> None:
     wheel, sdist = next(target.glob("*.whl")), next(target.glob("*.tar.gz"))
     session.run("twine", "check", "--strict", str(wheel), str(sdist))
     with zipfile.ZipFile(wheel) as archive:
-        strangers = [name for name in archive.namelist() if not re.match(r"pgharness(-[\d.]+dist-info)?/", name)]
+        strangers = [
+            name for name in archive.namelist() if not re.match(r"pgharness(-[\d.]+dist-info)?/", name)
+        ]
         typed = "pgharness/py.typed" in archive.namelist()
     with tarfile.open(sdist) as archive:
-        strangers += [name for name in archive.getnames() if re.match(r"[^/]+/(service|tests|migrations)\b", name)]
+        strangers += [
+            name for name in archive.getnames() if re.match(r"[^/]+/(service|tests|migrations)\b", name)
+        ]
     if strangers or not typed:
         session.error(f"py.typed {'is there' if typed else 'is missing'}; does not belong: {strangers}")
     session.log(f"{wheel.name} and {sdist.name} hold pgharness and nothing else")
@@ -181,7 +185,17 @@ def lock(session: nox.Session) -> None:
     """Write locks/*.txt anew from pyproject.toml; ``-- --upgrade`` takes newer versions."""
     for group, with_project in LOCKS.items():
         session.run(
-            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"),
+            *(
+                sys.executable,
+                "-m",
+                "uv",
+                "pip",
+                "compile",
+                "--quiet",
+                "--universal",
+                "--python-version=3.11",
+                "--generate-hashes",
+            ),
             *("--no-emit-index-url", "--no-emit-find-links", f"--output-file=locks/{group}.txt"),
             *(("pyproject.toml",) if with_project else ()),
             f"--group=pyproject.toml:{group}",

@@ -104,7 +104,7 @@ class _InPlaceOfTests:
         if harness is None:
             error = ConfigError(
                 "the plugin is not active, so there is no configuration to read.",
-                cause="-p no:pgharness, PYTEST_DISABLE_PLUGIN_AUTOLOAD or a conftest keeps it from loading early.",
+                cause="-p no:pgharness or PYTEST_DISABLE_PLUGIN_AUTOLOAD keeps it from loading.",
                 fix=["give -p pgharness.plugin"],
             )
             raise usage_error(error)
@@ -120,8 +120,9 @@ def _with_harness(options: list[str], work: Work) -> int:
     """Do ``work`` with the harness of the project in the current directory, then close it."""
     with _ended_by_signal():
         try:
-            # No assertions to rewrite, and this package has been imported already.
-            return int(pytest.main(["--assert=plain", *options], plugins=[_InPlaceOfTests(work)]))
+            # This package has been imported already, and captured stdin would be the command's.
+            own = ["--assert=plain", "--capture=no"]
+            return int(pytest.main([*own, *options], plugins=[_InPlaceOfTests(work)]))
         except KeyboardInterrupt:
             return _SIGNALLED + signal.SIGINT
 

@@ -26,7 +26,10 @@ class Finding:
     def lines(self) -> list[str]:
         """``local      yes  17.11 from ...``, further lines below the first."""
         first, *more = self.detail.splitlines()
-        return [f"{self.backend:<10} {'yes' if self.works else 'no':<4} {first}", *(f"{'':16}{line}" for line in more)]
+        return [
+            f"{self.backend:<10} {'yes' if self.works else 'no':<4} {first}",
+            *(f"{'':16}{line}" for line in more),
+        ]
 
 
 def examine(harness: Harness) -> int:
@@ -38,7 +41,8 @@ def examine(harness: Harness) -> int:
         _say(*findings[backend].lines())
     taken = chosen(config, findings)
     version = f", pg_version = {config.version}" if config.version else ""
-    _say("", f"pg_backend = {config.backend} ({config.sources['backend']}){version}: {taken or 'nothing'} serves the tests")
+    asked = f"pg_backend = {config.backend} ({config.sources['backend']}){version}"
+    _say("", f"{asked}: {taken or 'nothing'} serves the tests")
     try:
         _say(f"schema: {find(config).describe}")
     except HarnessError as error:
@@ -62,7 +66,9 @@ def look(config: Config, backend: str) -> Finding:
         return Finding(backend, works=False, detail=str(error).removeprefix("pgharness: "))
     seconds = time.perf_counter() - began
     server.stop()
-    return Finding(backend, works=True, detail=f"{server.version} {server.detail}, answers after {seconds:.1f} s")
+    return Finding(
+        backend, works=True, detail=f"{server.version} {server.detail}, answers after {seconds:.1f} s"
+    )
 
 
 def chosen(config: Config, findings: dict[str, Finding]) -> str:

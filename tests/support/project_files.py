@@ -37,4 +37,9 @@ def sessions() -> dict[str, bool]:
 
 def pages() -> list[Path]:
     """Every page of prose that is written for readers of the repository."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    return [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *sorted(ROOT.glob("docs/**/*.md")),
+    ]

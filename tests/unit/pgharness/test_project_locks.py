@@ -52,7 +52,8 @@ def test_a_lock_holds_all_that_its_group_asks_for(group: str) -> None:
 
 @pytest.mark.parametrize("group", ["test", "typing"])
 def test_the_locks_of_tests_hold_what_the_package_needs(group: str) -> None:
-    needed = {normal(str(NAME.match(line)[1])) for line in project_files.pyproject()["project"]["dependencies"]}  # type: ignore[index]
+    dependencies: list[str] = project_files.pyproject()["project"]["dependencies"]
+    needed = {normal(match.group()) for line in dependencies if (match := NAME.match(line))}
 
     assert needed - set(locked(group)) == set()
 
@@ -62,7 +63,9 @@ def test_everything_locked_has_hashes(group: str) -> None:
     hashes = locked(group)
 
     assert [name for name, found in hashes.items() if not found] == []
-    assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", line) for found in hashes.values() for line in found)
+    assert all(
+        re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", line) for found in hashes.values() for line in found
+    )
 
 
 @pytest.mark.parametrize("group", sorted(GROUPS))

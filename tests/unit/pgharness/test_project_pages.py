@@ -21,7 +21,9 @@ OPTION_NAMES = {option.ini for option in OPTIONS}
 def public_fixtures() -> set[str]:
     definition = type(fixtures.pg_database)
     return {
-        name for name, value in vars(fixtures).items() if isinstance(value, definition) and not name.startswith("_")
+        name
+        for name, value in vars(fixtures).items()
+        if isinstance(value, definition) and not name.startswith("_")
     }
 
 
@@ -37,7 +39,9 @@ def test_the_page_of_fixtures_has_a_section_for_each_and_no_other() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_session_that_a_page_names_exists(page: Path) -> None:
-    named = re.findall(r"^\s*\./dev ([a-z]+)|`\./dev ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(
+        r"^\s*\./dev ([a-z]+)|`\./dev ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
 
     assert {first or second for first, second in named} - set(project_files.sessions()) == set()
 
@@ -75,7 +79,9 @@ def test_every_decision_says_context_decision_consequences_and_alternatives() ->
     assert len(decisions) > 1
     for page in decisions:
         if page.name != "README.md":
-            assert re.findall(r"^## (.*)", page.read_text(encoding="utf-8"), re.MULTILINE) == expected, page.name
+            assert re.findall(r"^## (.*)", page.read_text(encoding="utf-8"), re.MULTILINE) == expected, (
+                page.name
+            )
 
 
 def test_the_index_of_decisions_lists_each() -> None:
