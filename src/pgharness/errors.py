@@ -29,7 +29,7 @@ class HarnessError(Exception):
         super().__init__(self.render())
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.failed, self.cause, self.checked, self.fix)
+        return _rebuild, (type(self), self.failed, self.cause, self.checked, self.fix), vars(self)
 
     def render(self) -> str:
         """The message: at most one line each for what failed and why, then lists."""
@@ -197,18 +197,19 @@ class IsolationError(HarnessError):
         if test:
             failed = f"{test} reached the test database at {where} without asking for it."
             cause = "Only tests that ask for the database have a transaction to be rolled back."
+            fix = [
+                "name a fixture of the harness in the test (db_session, client, pg_database)",
+                'ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini',
+                "mark the test @pytest.mark.pg",
+            ]
         else:
             failed = f"the test database was reached at {where} while no test was running."
             cause = "A fixture of module or session scope, or a task that outlived its test; nothing would undo it."
-        return cls(
-            failed,
-            cause=cause,
-            fix=[
-                "name a fixture of the harness in the test (db_session, client, pg_database)",
-                'ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini',
-                "make the fixture function-scoped" if not test else "mark the test @pytest.mark.pg",
-            ],
-        )
+            fix = [
+                "if it makes the database or its tables, delete it: the harness has run the migrations",
+                "make the fixture function-scoped",
+            ]
+        return cls(failed, cause=cause, fix=fix)
 
     @classmethod
     def two_drivers(cls, test: str, first: str, second: str, where: str) -> IsolationError:
@@ -331,6 +332,14 @@ class AppError(HarnessError):
                 'name it as module:attribute, as in "service.app:create_app"',
                 'put the directory on the path: pythonpath = ["."] in the pytest ini',
             ],
+        )
+
+    @classmethod
+    def factory_failed(cls, value: str, source: str, reason: str) -> AppError:
+        """``reason`` is the last line of the traceback."""
+        return cls(
+            f"pg_app = {value!r} ({source}) was called to make the app, and failed: {reason}",
+            cause="A factory is called without arguments, with the environment of pg_env set.",
         )
 
     @classmethod

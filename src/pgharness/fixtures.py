@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import inspect
 import warnings
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from pgharness.run import ServerFacts
-
-_CLOSE_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,13 +135,19 @@ def db_session(
     _pg_harness: Harness,
     pg_session_options: dict[str, Any],
 ) -> Iterator[AsyncSession | Session]:
-    """A session in the test's transaction: an `AsyncSession`, or a `Session` for a psycopg app in a plain test."""
+    """A session in the test's transaction: an `AsyncSession`, or a `Session` for a psycopg app in a plain test.
+
+    What a query or ``get`` returns is as the database holds it, also where the app has changed it since.
+    """
+    from pgharness import sessions  # noqa: PLC0415 - only tests that ask
+
     driver = _session_driver(_pg_harness)
     if driver == "psycopg" and not inspect.iscoroutinefunction(request.node.obj):
-        yield from _sync_session(pg_database.psycopg_url, pg_session_options)
+        yield from sessions.sync_session(pg_database.psycopg_url, pg_session_options)
     else:
         url = pg_database.asyncpg_url if driver == "asyncpg" else pg_database.psycopg_url
-        yield from _async_session(url, pg_session_options)
+        joined = pg_database.isolation == "rollback"
+        yield from sessions.async_session(url, pg_session_options, joined=joined)
 
 
 def _session_driver(harness: Harness) -> str:
@@ -157,41 +160,6 @@ def _session_driver(harness: Harness) -> str:
         if name in text and ("psycopg" if name == "asyncpg" else "asyncpg") not in text:
             return name
     return connected[0] if connected else "asyncpg"
-
-
-def _sync_session(url: str, options: dict[str, Any]) -> Iterator[Session]:
-    from sqlalchemy import create_engine  # noqa: PLC0415 - only tests that ask
-    from sqlalchemy.orm import Session  # noqa: PLC0415 - the same
-    from sqlalchemy.pool import NullPool  # noqa: PLC0415 - the same
-
-    engine = create_engine(url, poolclass=NullPool)
-    with Session(engine, **options) as session:
-        yield session
-    engine.dispose()
-
-
-def _async_session(url: str, options: dict[str, Any]) -> Iterator[AsyncSession]:
-    from sqlalchemy import event  # noqa: PLC0415 - only tests that ask
-    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415 - the same
-    from sqlalchemy.pool import NullPool  # noqa: PLC0415 - the same
-
-    from pgharness.background import background  # noqa: PLC0415 - the same
-
-    engine = create_async_engine(url, poolclass=NullPool)
-    used: list[asyncio.AbstractEventLoop] = []
-
-    def remember_loop(*_: object) -> None:
-        used.append(asyncio.get_running_loop())
-
-    event.listen(engine.sync_engine, "connect", remember_loop)
-    session = AsyncSession(engine, **options)
-    yield session
-    # A virtual connection closes on any loop, a real one only on its own.
-    loop = used[-1] if used else background.loop
-    if loop.is_closed():
-        session.sync_session.expunge_all()
-    else:
-        loops.run_on(loop, session.close(), _CLOSE_SECONDS)
 
 
 # -- the app ----------------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     harness = item.config.stash[KEY]
     worker = harness.worker
     if worker is not None:
-        worker.engines.outsider = item.nodeid
+        worker.engines.outsider = "" if item.stash.get(_ISOLATED, False) else item.nodeid
     if tier is None:
         return (yield)
     guard.install()
@@ -287,12 +287,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     reports = [entry for outcome in terminalreporter.stats.values() for entry in outcome]
     if facts is None:
         port = str(harness.address.port)
-        if any(port in getattr(entry, "longreprtext", "") for entry in reports if harness.config.env):
+        if harness.config.env and any(port in getattr(entry, "longreprtext", "") for entry in reports):
             terminalreporter.write_line(report.NOT_STARTED)
         return
     for entry in reports:
         if isinstance(entry, pytest.TestReport):
-            if True:
-                tier = guard.tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
-                harness.pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
+            tier = guard.tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
+            harness.pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
     terminalreporter.write_line(harness.pyramid.summary(facts))

@@ -7,6 +7,10 @@ import dataclasses
 from pgharness.run import Facts
 
 SLOW_LOOPS = 'a loop per test; asyncio_default_test_loop_scope = "session" is faster'
+NOT_STARTED = (
+    "pg: a test wanted to connect to the address in pg_env, and no server was started: no test asks for "
+    'the database. To ask for all of them: usefixtures = ["pg_database"] in the pytest ini'
+)
 
 
 def header(facts: Facts, *, note: str = "") -> str:

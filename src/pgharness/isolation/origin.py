@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
 from functools import lru_cache
+from types import FrameType
+from typing import Any
 
 _LIBRARIES = tuple(
     {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
+_START = os.getcwd()  # noqa: PTH109 - where pytest was started; a test may go elsewhere
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
@@ -20,16 +24,27 @@ def _is_library(filename: str) -> bool:
 
 def origin(default: str = "an unknown place") -> str:
     """``path:line in function`` of the innermost frame that belongs to no library."""
-    frame = sys._getframe(1)  # noqa: SLF001 - inspect.stack() reads every source file on the way
-    while frame is not None:
+    for frame in _frames():
         filename = frame.f_code.co_filename
         if not _is_library(filename):
             return f"{_relative(filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
-        frame = frame.f_back  # type: ignore[assignment]
     return default
+
+
+def _frames() -> Iterator[FrameType]:
+    """The callers, inmost first; SQLAlchemy's async engines run in a greenlet, whose parent is their caller."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads every source file
+    greenlet = sys.modules.get("greenlet")
+    current: Any = greenlet.getcurrent() if greenlet is not None else None
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+        if frame is None and current is not None:
+            current = current.parent
+            frame = current.gr_frame if current is not None else None
 
 
 @lru_cache(maxsize=2048)
 def _relative(filename: str) -> str:
-    relative = os.path.relpath(filename)
+    relative = os.path.relpath(filename, _START)
     return filename if relative.startswith("..") else relative

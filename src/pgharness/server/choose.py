@@ -10,6 +10,7 @@ from pgharness.config import Config
 from pgharness.errors import ServerError
 from pgharness.server import failures
 from pgharness.server.base import Address, Server
+from pgharness.server.quiet import quiet
 from pgharness.server.reservation import LOOPBACK, Reservation, bind, reserve
 from pgharness.server.running import RunningServer
 
@@ -62,12 +63,13 @@ def _local(config: Config, address: Address) -> RunningServer:
 def _container(config: Config, address: Address) -> RunningServer:
     from pgharness.server import engine  # noqa: PLC0415
 
-    found, tried = engine.find(os.environ, engine.home_directory())
-    if found is None:
-        raise failures.no_engine(tried)
-    from pgharness.server import container  # noqa: PLC0415
+    with quiet():
+        found, tried = engine.find(os.environ, engine.home_directory())
+        if found is None:
+            raise failures.no_engine(tried)
+        from pgharness.server import container  # noqa: PLC0415
 
-    return container.start(config, address, found)
+        return container.start(config, address, found)
 
 
 def _auto(config: Config, address: Address) -> RunningServer:

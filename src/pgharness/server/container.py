@@ -23,6 +23,7 @@ from pgharness.server.connect import Login, log_in
 from pgharness.server.directories import PREFIX
 from pgharness.server.engine import Engine
 from pgharness.server.liveness import Identity
+from pgharness.server.quiet import quiet
 from pgharness.server.running import RunningServer, major_of
 from pgharness.server.scram import verifier
 from pgharness.server.settings import SETTINGS
@@ -108,7 +109,8 @@ class _Run:
     def stop(self) -> None:
         removed = False
         try:
-            self._container.stop(force=True, delete_volume=True)
+            with quiet():
+                self._container.stop(force=True, delete_volume=True)
             removed = self._container._container is not None  # noqa: SLF001
         except docker.errors.NotFound:
             removed = True

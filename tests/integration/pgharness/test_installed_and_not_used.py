@@ -56,9 +56,7 @@ def test_the_first_option_makes_the_directories_tiers(suite: Project) -> None:
     result = suite.pytest("tests/unit")
 
     assert result.code == 1
-    assert "tests/unit/test_unit.py::test_own_fixtures is a unit test and tried to connect to 127.0.0.1:9." in (
-        result.output
-    )
+    assert "::test_own_fixtures is a unit test and tried to connect to 127.0.0.1:9." in result.output
 
 
 def test_an_override_that_builds_on_the_fixture_of_the_harness_asks_for_the_database(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""The session behind ``db_session``: what it reads is what the database holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.pool import NullPool
+
+from pgharness import loops
+from pgharness.background import background
+
+_CLOSE_SECONDS = 10.0
+
+
+class FreshSession(Session):
+    """A session whose queries and `get` refresh the objects they return.
+
+    Between two reads of a test the app has written through sessions of its own; SQLAlchemy would
+    return what this session read first. Changes of the test's own are flushed before, as always;
+    under ``no_autoflush`` nothing is refreshed, for they would be lost.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        event.listen(self, "do_orm_execute", _refresh)
+
+    def get(self, *args: Any, populate_existing: bool | None = None, **options: Any) -> Any:
+        """As SQLAlchemy's, with ``populate_existing``; ``get_one`` goes through it."""
+        return super().get(*args, populate_existing=populate_existing or self.autoflush, **options)
+
+
+def _refresh(state: ORMExecuteState) -> None:
+    is_query = state.is_select and not (state.is_column_load or state.is_relationship_load)
+    if is_query and state.session.autoflush:
+        state.update_execution_options(populate_existing=True)
+
+
+def sync_session(url: str, options: dict[str, Any]) -> Iterator[Session]:
+    """A session for the length of a fixture."""
+    engine = create_engine(url, poolclass=NullPool)
+    with FreshSession(engine, **options) as session:
+        yield session
+    engine.dispose()
+
+
+def async_session(url: str, options: dict[str, Any], *, joined: bool) -> Iterator[AsyncSession]:
+    """An async session for the length of a fixture that is not async.
+
+    ``joined`` says that its connection is virtual: that closes on any loop, a real one only on its own.
+    """
+    engine = create_async_engine(url, poolclass=NullPool)
+    used: list[asyncio.AbstractEventLoop] = []
+
+    def remember_loop(*_: object) -> None:
+        used.append(asyncio.get_running_loop())
+
+    event.listen(engine.sync_engine, "connect", remember_loop)
+    session = AsyncSession(engine, **{"sync_session_class": FreshSession, **options})
+    yield session
+    loop = used[-1] if used else background.loop
+    if loop.is_closed():  # that of an async fixture, which ends with it
+        loop = background.loop
+        if not joined:
+            session.sync_session.expunge_all()
+            return
+    loops.run_on(loop, session.close(), _CLOSE_SECONDS)
