@@ -61,17 +61,18 @@ def _database(server: ServerFacts, name: str, isolation: str) -> Database:
     )
 
 
-@pytest.fixture(scope="session")
-def _pg_harness(request: pytest.FixtureRequest) -> Harness:
+def _harness(request: pytest.FixtureRequest) -> Harness:
+    """Not a fixture: each test's fixtures would leave a finalizer with one of session scope, for ever."""
     return request.config.stash[KEY]
 
 
 @pytest.fixture
-def _pg_test(request: pytest.FixtureRequest, _pg_harness: Harness) -> Iterator[str]:
+def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
     """The isolation of one test: set up before its other fixtures, ended after them."""
+    harness = _harness(request)
     item = request.node
-    isolation, _ = marker(item, _pg_harness.config.isolation)
-    worker = _pg_harness.get_worker()
+    isolation, _ = marker(item, harness.config.isolation)
+    worker = harness.get_worker()
     with loops.held(request):
         scope = getattr(item, "_loop_scope", "function")
         if scope != "function":
@@ -80,11 +81,12 @@ def _pg_test(request: pytest.FixtureRequest, _pg_harness: Harness) -> Iterator[s
             yield isolation
 
 
-def _disconnect_with_loop(_pg_harness: Harness) -> Iterator[None]:
+def _disconnect_with_loop(request: pytest.FixtureRequest) -> Iterator[None]:
     """Close the worker's connections before the loop of this scope ends: set up after it, so torn down first."""
+    harness = _harness(request)
     yield
-    if _pg_harness.worker is not None:
-        _pg_harness.worker.engines.rollback.disconnect()
+    if harness.worker is not None:
+        harness.worker.engines.rollback.disconnect()
 
 
 _pg_session_connections = pytest.fixture(scope="session")(_disconnect_with_loop)
@@ -94,25 +96,26 @@ _pg_class_connections = pytest.fixture(scope="class")(_disconnect_with_loop)
 
 
 @pytest.fixture(scope="session")
-def pg_server(_pg_harness: Harness) -> PgServer:
+def pg_server(request: pytest.FixtureRequest) -> PgServer:
     """The PostgreSQL server of this run."""
-    server = _pg_harness.get_worker().database.server
+    server = _harness(request).get_worker().database.server
     return PgServer(server.version, server.backend, server.address.url())
 
 
 @pytest.fixture
-def pg_database(_pg_harness: Harness, _pg_test: str) -> Database:
+def pg_database(request: pytest.FixtureRequest, _pg_test: str) -> Database:
     """This test's database: migrated, and empty of what other tests wrote."""
-    database = _pg_harness.get_worker().database
+    database = _harness(request).get_worker().database
     return _database(database.server, database.name, _pg_test)
 
 
 @pytest.fixture
-def pg_empty_database(_pg_harness: Harness) -> Iterator[Database]:
+def pg_empty_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A new, empty database of this test's own with real connections, for tests of migrations."""
-    server = _pg_harness.get_worker().database.server
-    provider = _pg_harness.provider
-    name = provider.create_empty(_pg_harness.worker_name)
+    harness = _harness(request)
+    server = harness.get_worker().database.server
+    provider = harness.provider
+    name = provider.create_empty(harness.worker_name)
     try:
         yield _database(server, name, "database")
     finally:
@@ -132,7 +135,6 @@ def pg_session_options() -> dict[str, Any]:
 def db_session(
     request: pytest.FixtureRequest,
     pg_database: Database,
-    _pg_harness: Harness,
     pg_session_options: dict[str, Any],
 ) -> Iterator[AsyncSession | Session]:
     """A session in the test's transaction: an `AsyncSession`, or a `Session` for a psycopg app in a plain test.
@@ -141,7 +143,7 @@ def db_session(
     """
     from pgharness import sessions  # noqa: PLC0415 - only tests that ask
 
-    driver = _session_driver(_pg_harness)
+    driver = _session_driver(_harness(request))
     if driver == "psycopg" and not inspect.iscoroutinefunction(request.node.obj):
         yield from sessions.sync_session(pg_database.psycopg_url, pg_session_options)
     else:
@@ -166,14 +168,15 @@ def _session_driver(harness: Harness) -> str:
 
 
 @pytest.fixture(scope="session")
-def pg_app(_pg_harness: Harness) -> Any:
+def pg_app(request: pytest.FixtureRequest) -> Any:
     """The application named by ``pg_app``, made once per worker. Override it to build it otherwise."""
+    harness = _harness(request)
     from pgharness.web import load  # noqa: PLC0415 - loads httpx
 
-    if _pg_harness.app is None:
-        config = _pg_harness.config
-        _pg_harness.app = load(config.app, config.sources["app"])
-    return _pg_harness.app
+    if harness.app is None:
+        config = harness.config
+        harness.app = load(config.app, config.sources["app"])
+    return harness.app
 
 
 @pytest.fixture
@@ -226,9 +229,9 @@ def sync_client(
 
 
 @pytest.fixture
-def external_http(_pg_harness: Harness, request: pytest.FixtureRequest) -> Iterator[respx.MockRouter]:
+def external_http(request: pytest.FixtureRequest) -> Iterator[respx.MockRouter]:
     """The respx router of this test: what it does not route is refused, naming the request."""
-    router = _pg_harness.get_http()
+    router = _harness(request).get_http()
     policy = guard.current
     router.begin(
         request.node.nodeid, named=True, allowed=policy.allowed if policy is not None else frozenset()

@@ -16,7 +16,6 @@ from pgharness import config as options
 from pgharness.errors import HarnessError, TierError
 from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     _pg_class_connections,
-    _pg_harness,
     _pg_module_connections,
     _pg_package_connections,
     _pg_session_connections,
@@ -164,12 +163,14 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 
 def _loop_note(config: pytest.Config, items: list[pytest.Item]) -> str:
-    """What to say if every async test pays for a loop of its own."""
-    known = config.pluginmanager.hasplugin("asyncio")
-    scope = config.getini("asyncio_default_test_loop_scope") if known else "session"
+    """What to say if every test of pytest-asyncio pays for a loop of its own."""
+    try:
+        scope = config.getini("asyncio_default_test_loop_scope")
+    except ValueError:  # no pytest-asyncio, or one that does not have the setting yet
+        return ""
     if scope not in ("session", "package", "module"):
         for item in items:
-            if item.stash.get(_ISOLATED, False) and inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            if item.stash.get(_ISOLATED, False) and getattr(item, "_loop_scope", "") == "function":
                 return report.SLOW_LOOPS
     return ""
 
