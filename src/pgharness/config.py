@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import string
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -89,13 +90,17 @@ def _wrong(option: Option, text: str, source: str, valid: str, near: list[str]) 
 OPTIONS: tuple[Option, ...] = (
     Option("app", "text", "", "The application under test, or its factory.", metavar="MODULE:ATTR"),
     Option(
-        "env", "lines", (),
+        "env",
+        "lines",
+        (),
         "Environment variables by which the app learns its database, set before anything is imported; "
         "templates know {url} {asyncpg_url} {psycopg_url} {host} {port} {user} {password} {database}.",
         metavar="NAME=TEMPLATE",
     ),
     Option(
-        "migrations", "text", "auto",
+        "migrations",
+        "text",
+        "auto",
         "The alembic.ini (or a pyproject.toml with [tool.alembic]) to upgrade to head; 'auto' looks beside the "
         "ini file, 'none' runs no migrations.",
         metavar="PATH",
@@ -104,38 +109,84 @@ OPTIONS: tuple[Option, ...] = (
     Option("sql", "lines", (), "Without Alembic: SQL files to run, in this order.", metavar="PATH"),
     Option("extensions", "lines", (), "Extensions to create before the schema.", metavar="NAME"),
     Option(
-        "template_inputs", "lines", (),
+        "template_inputs",
+        "lines",
+        (),
         "Further files or directories whose content can change the schema; part of the fingerprint.",
         metavar="PATH",
     ),
     Option(
-        "backend", "choice", "auto",
+        "backend",
+        "choice",
+        "auto",
         "Where PostgreSQL comes from; 'auto' takes pg_url, else a Docker engine that answers, else local binaries.",
         choices=("auto", "container", "local", "external"),
     ),
-    Option("url", "text", "", "A server somebody else runs: postgresql://user:password@host:port/database.", metavar="URL"),
+    Option(
+        "url",
+        "text",
+        "",
+        "A server somebody else runs: postgresql://user:password@host:port/database.",
+        metavar="URL",
+    ),
     Option("image", "text", "postgres:17", "The image of the container backend.", metavar="IMAGE"),
     Option("bin", "text", "", "The directory of the server binaries for the local backend.", metavar="DIR"),
-    Option("version", "integer", 0, "The major version of PostgreSQL the tests require; 0 takes any.", metavar="MAJOR"),
-    Option("port", "integer", 0, "The loopback port of a server the harness starts; 0 takes a free one.", metavar="PORT"),
-    Option("tmpdir", "text", "", "Where the local backend keeps its data; default a tmpfs if there is one.", metavar="DIR"),
-    Option("start_timeout", "seconds", 60.0, "How long a server may take to answer, in seconds.", metavar="SECONDS"),
     Option(
-        "isolation", "choice", "rollback",
+        "version",
+        "integer",
+        0,
+        "The major version of PostgreSQL the tests require; 0 takes any.",
+        metavar="MAJOR",
+    ),
+    Option(
+        "port",
+        "integer",
+        0,
+        "The loopback port of a server the harness starts; 0 takes a free one.",
+        metavar="PORT",
+    ),
+    Option(
+        "tmpdir",
+        "text",
+        "",
+        "Where the local backend keeps its data; default a tmpfs if there is one.",
+        metavar="DIR",
+    ),
+    Option(
+        "start_timeout",
+        "seconds",
+        60.0,
+        "How long a server may take to answer, in seconds.",
+        metavar="SECONDS",
+    ),
+    Option(
+        "isolation",
+        "choice",
+        "rollback",
         "How a test's changes are undone: 'rollback' in one transaction, 'database' by real commits in a clone.",
         choices=("rollback", "database"),
     ),
     Option(
-        "driver", "choice", "auto",
+        "driver",
+        "choice",
+        "auto",
         "The driver of db_session; 'auto' reads it from pg_env and the engines that connect.",
         choices=("auto", "asyncpg", "psycopg"),
     ),
     Option(
-        "allow_hosts", "lines", (),
+        "allow_hosts",
+        "lines",
+        (),
         "HOST, HOST:PORT or unix:PATH that integration and API tests may reach besides PostgreSQL.",
         metavar="HOST",
     ),
-    Option("lock_timeout", "seconds", 10.0, "How long a test may wait for a lock before it fails, in seconds.", metavar="SECONDS"),
+    Option(
+        "lock_timeout",
+        "seconds",
+        10.0,
+        "How long a test may wait for a lock before it fails, in seconds.",
+        metavar="SECONDS",
+    ),
 )
 
 
@@ -246,12 +297,18 @@ TEMPLATE_NAMES = ("url", "asyncpg_url", "psycopg_url", "host", "port", "user", "
 
 
 def check_template(line: str, template: str) -> None:
-    """Raise ConfigError if ``template`` names a value the harness does not know."""
+    """Raise ConfigError if ``template`` is none, or names a value the harness does not know."""
     try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        for name in fields:
+            if name not in TEMPLATE_NAMES:
+                raise ConfigError(
+                    f"pg_env has the line {line!r}, in which {name!r} is not a known value.",
+                    fix=["use one of: " + " ".join(f"{{{known}}}" for known in TEMPLATE_NAMES)],
+                )
         template.format_map(dict.fromkeys(TEMPLATE_NAMES, ""))
-    except (KeyError, ValueError, IndexError) as error:
-        name = error.args[0] if isinstance(error, KeyError) else str(error)
+    except ValueError as error:
         raise ConfigError(
-            f"pg_env has the line {line!r}, in which {name!r} is not a known value.",
-            fix=["use one of: " + " ".join(f"{{{known}}}" for known in TEMPLATE_NAMES)],
+            f"pg_env has the line {line!r}, which is not a template: {error}.",
+            fix=["double a brace that stands for itself: {{ or }}"],
         ) from None

@@ -36,7 +36,7 @@ class Controller:
         while not self._closing:
             try:
                 connection = self._listener.accept()
-            except Exception:  # noqa: BLE001 - closed, or a stranger without the key
+            except Exception:  # noqa: BLE001, S112 - closed, or a stranger without the key
                 continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
@@ -53,11 +53,23 @@ class Controller:
                     answer = False, error
                 except Exception as error:  # noqa: BLE001 - the worker must not wait for ever
                     answer = False, HarnessError(f"{name} failed in the controller: {error!r}.")
-                connection.send(answer)
+                try:
+                    _send(connection, name, answer)
+                except OSError:  # the worker has gone
+                    return
 
     def close(self) -> None:
         self._closing = True
         self._listener.close()
+
+
+def _send(connection: Any, name: str, answer: tuple[bool, object]) -> None:
+    try:
+        connection.send(answer)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it cannot be pickled; the worker must not wait for ever
+        connection.send((False, HarnessError(f"{name} failed in the controller: {error!r}.")))
 
 
 class RemoteRun:

@@ -7,6 +7,7 @@ psycopg is watched where it connects.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from pgharness.errors import TierError
 Tier = Literal["unit", "integration", "api"]
 TIERS: tuple[Tier, ...] = ("unit", "integration", "api")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+_ANY_PORT = (None, 0, "")
 
 
 def tier_of(path: Path, root: Path) -> Tier | None:
@@ -26,15 +28,18 @@ def tier_of(path: Path, root: Path) -> Tier | None:
         parts = path.relative_to(root).parts[:-1]
     except ValueError:
         parts = path.parts[:-1]
-    for parent, name in zip(parts, parts[1:], strict=False):
+    for parent, name in itertools.pairwise(parts):
         if parent in ("tests", "test") and name in TIERS:
-            return name  # type: ignore[return-value]
+            return name
     return None
 
 
 @dataclasses.dataclass(slots=True)
 class Policy:
-    """What one test may reach. ``allowed`` holds ``HOST``, ``HOST:PORT`` and ``unix:PATH``."""
+    """What one test may reach. ``allowed`` holds ``HOST``, ``HOST:PORT`` and ``unix:PATH``.
+
+    The names of loopback stand for each other, and an address for every name it was found by.
+    """
 
     test: str
     tier: Tier
@@ -42,14 +47,18 @@ class Policy:
     violations: list[TierError] = dataclasses.field(default_factory=list)
 
     def check(self, host: str, port: object) -> None:
-        """Raise TierError unless the test may reach ``host``."""
+        """Raise TierError unless the test may reach ``host``; without a ``port``, on any of its ports."""
+        is_loopback = host in _LOOPBACK
         if self.tier != "unit":
-            if host in self.allowed or f"{host}:{port}" in self.allowed:
+            names = {host, *_names.get(host, ()), *(_LOOPBACK if is_loopback else ())}
+            if any(self._allows(name, port) for name in names) or (is_loopback and port in _listening):
                 return
-            if host in _LOOPBACK and port in _listening:
-                return
-        shown = host if port in (None, 0, "") else f"{host}:{port}"
-        self._refuse(shown)
+        self._refuse(host if port in _ANY_PORT else f"{host}:{port}")
+
+    def _allows(self, name: str, port: object) -> bool:
+        if name in self.allowed or f"{name}:{port}" in self.allowed:
+            return True
+        return port in _ANY_PORT and any(entry.startswith(f"{name}:") for entry in self.allowed)
 
     def check_unix(self, path: str) -> None:
         if self.tier == "unit" or not {"unix:*", f"unix:{path}"} & self.allowed:
@@ -67,6 +76,8 @@ class Policy:
 current: Policy | None = None
 """The policy of the running test; None lets everything through."""
 _listening: set[object] = set()
+_names: dict[str, set[str]] = {}
+"""The names that were looked up, by the addresses found."""
 _originals: dict[str, Any] = {}
 
 
@@ -77,10 +88,10 @@ def install() -> None:
     for name in ("connect", "connect_ex", "sendto", "listen"):
         _originals[name] = getattr(socket.socket, name)
     _originals["getaddrinfo"] = socket.getaddrinfo
-    socket.socket.connect = _connect  # type: ignore[method-assign]
-    socket.socket.connect_ex = _connect_ex  # type: ignore[method-assign]
+    socket.socket.connect = _connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = _connect_ex  # type: ignore[method-assign, assignment]
     socket.socket.sendto = _sendto  # type: ignore[method-assign, assignment]
-    socket.socket.listen = _listen  # type: ignore[method-assign]
+    socket.socket.listen = _listen  # type: ignore[method-assign, assignment]
     socket.getaddrinfo = _getaddrinfo
 
 
@@ -92,6 +103,7 @@ def remove() -> None:
     for name in list(_originals):
         setattr(socket.socket, name, _originals.pop(name))
     _listening.clear()
+    _names.clear()
 
 
 def _check(address: Any, family: int) -> None:
@@ -103,13 +115,22 @@ def _check(address: Any, family: int) -> None:
         current.check_unix(address.decode() if isinstance(address, bytes) else str(address))
 
 
+def _check_or_close(made: socket.socket, address: Any) -> None:
+    """Close what is refused: callers such as `socket.create_connection` do so for an OSError alone."""
+    try:
+        _check(address, made.family)
+    except TierError:
+        made.close()
+        raise
+
+
 def _connect(self: socket.socket, address: Any) -> None:
-    _check(address, self.family)
+    _check_or_close(self, address)
     _originals["connect"](self, address)
 
 
 def _connect_ex(self: socket.socket, address: Any) -> int:
-    _check(address, self.family)
+    _check_or_close(self, address)
     return int(_originals["connect_ex"](self, address))
 
 
@@ -125,11 +146,15 @@ def _listen(self: socket.socket, *args: Any) -> None:
 
 
 def _getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-    if current is not None and host is not None:
-        name = host.decode() if isinstance(host, bytes) else str(host)
-        if name not in _LOOPBACK and not _is_address(name):
-            current.check(name, port)
-    return _originals["getaddrinfo"](host, port, *args, **kwargs)
+    name = host.decode() if isinstance(host, bytes) else str(host or "")
+    watched = name not in _LOOPBACK and not _is_address(name)
+    if watched and current is not None:
+        current.check(name, port)
+    found = _originals["getaddrinfo"](host, port, *args, **kwargs)
+    if watched:
+        for *_, address in found:
+            _names.setdefault(str(address[0]), set()).add(name)
+    return found
 
 
 def _is_address(name: str) -> bool:
@@ -173,8 +198,5 @@ def _checking(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def allowed_hosts(address: tuple[str, int] | None, extra: Iterable[str]) -> frozenset[str]:
     """What integration and API tests may reach: the server's address and the configured hosts."""
-    own: set[str] = set()
-    if address is not None:
-        host, port = address
-        own = {f"{name}:{port}" for name in ((host, "localhost") if host == "127.0.0.1" else (host,))}
-    return frozenset(own | set(extra))
+    own = () if address is None else (f"{address[0]}:{address[1]}",)
+    return frozenset((*own, *extra))

@@ -13,6 +13,7 @@ from respx.models import AllMockedAssertionError, PassThrough
 from pgharness.errors import TierError
 
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+_PORTS = {"http": 80, "https": 443}
 
 
 class UnroutedRequestError(TierError, AllMockedAssertionError):
@@ -34,14 +35,14 @@ class ExternalHttp(respx.MockRouter):
         self.allowed: frozenset[str] = frozenset()
 
     @contextlib.contextmanager
-    def resolver(self, request: httpx.Request) -> Iterator[Any]:  # type: ignore[override]
+    def resolver(self, request: httpx.Request) -> Iterator[Any]:
         """As respx's, with the harness's error for a request without a route."""
         try:
             with super().resolver(request) as resolved:
                 yield resolved
         except AllMockedAssertionError:
-            host = request.url.host
-            if host in _LOOPBACK or host in self.allowed:
+            host, port = request.url.host, request.url.port or _PORTS.get(request.url.scheme)
+            if host in _LOOPBACK or host in self.allowed or f"{host}:{port}" in self.allowed:
                 route: Any = None
                 raise PassThrough("allowed host", request=request, origin=route) from None
             error = UnroutedRequestError.unrouted_request(

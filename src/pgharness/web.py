@@ -23,7 +23,7 @@ def load(value: str, source: str) -> Any:
     """The object that ``pg_app`` names; a factory is called.
 
     Raises:
-        AppError: ``value`` is empty, does not import, or is not an ASGI application.
+        AppError: ``value`` is empty, does not import, cannot be made, or is not an ASGI application.
     """
     if not value:
         raise AppError.not_set()
@@ -37,10 +37,18 @@ def load(value: str, source: str) -> Any:
         raise AppError.not_importable(value, source, reason, sys.path[:3]) from error
     if inspect.isfunction(found) or inspect.ismethod(found) or inspect.isclass(found):
         if not _wants_scope(found):
-            found = found()
+            found = _made_by(found, value, source)
     if not callable(found):
         raise AppError.not_an_app(value, type(found).__name__)
     return found
+
+
+def _made_by(factory: Callable[[], Any], value: str, source: str) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        reason = traceback.format_exception_only(error)[-1].strip()
+        raise AppError.factory_failed(value, source, reason) from error
 
 
 def _wants_scope(function: Callable[..., Any]) -> bool:
@@ -67,12 +75,18 @@ def overrides_restored(app: Any) -> Iterator[None]:
 
 
 def _apps(app: Any) -> Iterator[Any]:
-    if isinstance(getattr(app, "dependency_overrides", None), MutableMapping):
-        yield app
-    for route in getattr(app, "routes", None) or ():
-        mounted = getattr(route, "app", None)
-        if mounted is not None and hasattr(mounted, "routes") and hasattr(mounted, "dependency_overrides"):
-            yield from _apps(mounted)
+    """``app`` and what is mounted in it, through routers and middleware, as far as it has overrides."""
+    seen: dict[int, Any] = {}
+    waiting = [app]
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen[id(found)] = found
+        if isinstance(getattr(found, "dependency_overrides", None), MutableMapping):
+            yield found
+        routes = getattr(found, "routes", None)
+        waiting += [getattr(found, "app", None), *(routes if isinstance(routes, list) else ())]
 
 
 class Lifespan:
@@ -91,6 +105,7 @@ class Lifespan:
         self._started: asyncio.Event | None = None
         self._stopping: asyncio.Event | None = None
         self._failure: AppError | None = None
+        self._told = False
 
     async def start(self) -> None:
         """Start it unless it has been started. Raises AppError if the application refuses."""
@@ -101,15 +116,20 @@ class Lifespan:
         if self._started is not None and asyncio.get_running_loop() is self._loop:
             await self._started.wait()
         if self._failure is not None:
+            self._told = True
             raise self._failure
 
     def stop(self) -> None:
-        """End it, from synchronous code. Raises AppError if the application's shutdown fails."""
+        """End it, from synchronous code.
+
+        Raises:
+            AppError: The application's shutdown fails, or its startup did and `start` has not said so.
+        """
         if self._task is not None:
             run_on(self._loop, self._stop(), _STOP_SECONDS)
             self._task = None
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
+        failure, self._failure = self._failure, None
+        if failure is not None and not self._told:
             raise failure
 
     async def _stop(self) -> None:

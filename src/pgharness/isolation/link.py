@@ -163,14 +163,13 @@ def local_setting(statement: Statement, text: str, args: Sequence[Any] | Mapping
     literal, number, name, _ = found.groups()
     if literal:
         return str(literal)
+    values: Any = args or ()
     try:
-        if name and isinstance(args, Mapping):
-            return str(args[name])
-        if args and not isinstance(args, Mapping):
-            return str(args[int(number) - 1 if number else 0])
-    except (LookupError, ValueError):
+        if name:
+            return str(values[name])
+        return str(values[int(number) - 1 if number else text.count("%s", 0, found.start())])
+    except (LookupError, TypeError):
         return ""
-    return ""
 
 
 def level_of(isolation: str | None) -> Level:

@@ -7,14 +7,15 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 _LIBRARIES = tuple(
-    {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    {f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 _START = os.getcwd()  # noqa: PTH109 - where pytest was started; a test may go elsewhere
-_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_OURS = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 
 
 @lru_cache(maxsize=2048)

@@ -34,7 +34,11 @@ class Statement:
     local_setting: str = ""
 
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(
+    r"""(?<!\w)e'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | \$(\w*)\$.*?\$\1\$"""
+    r"| (?P<comment> --[^\n]* | /\*.*?\*/ )",
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+)
 _NAME = r'("(?:[^"]|"")+"|[\w$]+)'
 _CONTROL: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (re.compile(rf"savepoint\s+{_NAME}\s*;?\s*$", re.IGNORECASE), "savepoint"),
@@ -48,8 +52,13 @@ _CONTROL: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (re.compile(r"(?:begin|start\s+transaction)\b[\w\s,]*;?\s*$", re.IGNORECASE), "begin"),
     (re.compile(r"(?:commit|end)\b(?!\s+prepared)[\w\s]*;?\s*$", re.IGNORECASE), "commit"),
     (re.compile(r"(?:rollback|abort)\b(?!\s+prepared)[\w\s]*;?\s*$", re.IGNORECASE), "rollback"),
-    (re.compile(r"(?:(?:prepare\s+transaction|(?:commit|rollback)\s+prepared)\b|listen\b)", re.IGNORECASE), "refused"),
+    (
+        re.compile(r"(?:(?:prepare\s+transaction|(?:commit|rollback)\s+prepared)\b|listen\b)", re.IGNORECASE),
+        "refused",
+    ),
 )
+SAVEPOINTS: frozenset[Kind] = frozenset(("savepoint", "release", "rollback to"))
+"""The kinds of statement that set, end and return to a savepoint."""
 _STARTS_CONTROL = frozenset(
     ("savepoint", "release", "rollback", "begin", "start", "commit", "end", "abort", "prepare", "listen")
 )
@@ -57,16 +66,24 @@ _READS = frozenset(
     ("select", "values", "table", "show", "fetch", "with", "explain", "declare", "close", "move")
 )
 _LOCKING = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b", re.IGNORECASE)
-_WRITING = re.compile(r"\b(?:insert|update|delete|merge|into|analyze|analyse|nextval|setval)\b", re.IGNORECASE)
-_CALL = re.compile(r"([a-z_][\w$]*)\"?\s*\(", re.IGNORECASE)
+_WRITING = re.compile(
+    r"\b(?:insert|update|delete|merge|into|analyze|analyse|nextval|setval)\b", re.IGNORECASE
+)
+_CALL = re.compile(r"([^\W\d][\w$]*)\"?\s*\(")
 _SCHEMA = frozenset(("create", "alter", "drop", "reindex", "comment", "grant", "revoke", "do", "import"))
-_SET_LOCAL = re.compile(r"set\s+local\s+(?:(time\s+zone)|([\w.\"]+))", re.IGNORECASE)
+_SET_LOCAL = re.compile(r"set\s+local\s+(time\s+zone|session\s+authorization|[\w.\"]+)", re.IGNORECASE)
+_SPELLINGS = {
+    "time zone": "timezone",
+    "session authorization": "session_authorization",
+    "schema": "search_path",
+    "names": "client_encoding",
+}
 
 
 @lru_cache(maxsize=4096)
 def classify(text: str) -> Statement:
     """Read one statement; a text of several counts as a plain write unless all of it is control."""
-    body = _COMMENT.sub(" ", text).strip() if ("--" in text or "/*" in text) else text.strip()
+    body = _COMMENT.sub(_kept, text).strip() if ("--" in text or "/*" in text) else text.strip()
     first = re.match(r"[a-z]+", body, re.IGNORECASE)
     word = first.group().lower() if first else ""
     if not body.strip(";").strip():
@@ -81,8 +98,18 @@ def classify(text: str) -> Statement:
         writes=not (word in _READS and not _WRITING.search(_LOCKING.sub(" ", body))),
         words=frozenset(name.lower() for name in _CALL.findall(body)),
         changes_schema=word in _SCHEMA,
-        local_setting=("timezone" if local.group(1) else local.group(2).strip('"')) if local else "",
+        local_setting=_parameter(local[1]) if local else "",
     )
+
+
+def _parameter(name: str) -> str:
+    """The parameter that SET calls ``name``."""
+    spelling = " ".join(name.lower().split())
+    return _SPELLINGS.get(spelling, name.strip('"'))
+
+
+def _kept(found: re.Match[str]) -> str:
+    return " " if found["comment"] else found[0]
 
 
 def _fold(name: str) -> str:

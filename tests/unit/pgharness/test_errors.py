@@ -1,0 +1,287 @@
+"""How errors read, sentence by sentence, and that they survive the way between processes."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+from pgharness import errors
+from pgharness.errors import AppError, HarnessError, IsolationError, TierError
+
+WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of its own, with real commits'
+ELSEWHERE = {"diverged", "stale_snapshot", "local_setting"}  # in test_stack.py
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({}, "pgharness: it failed."),
+        ({"cause": "Because."}, "pgharness: it failed.\nBecause."),
+        ({"checked": ["a", "b"]}, "pgharness: it failed.\nChecked:\n  - a\n  - b"),
+        ({"fix": ["do a"]}, "pgharness: it failed.\nTo fix this: do a"),
+        (
+            {"cause": "Because.", "checked": ["c"], "fix": ["do a", "do b"]},
+            "pgharness: it failed.\nBecause.\nChecked:\n  - c\nTo fix this, either:\n  - do a\n  - do b",
+        ),
+    ],
+)
+def test_an_error_says_what_why_and_how_to_fix_it(parts: dict[str, Any], message: str) -> None:
+    assert str(HarnessError("it failed.", **parts)) == message
+
+
+def test_an_error_is_the_same_after_pickling() -> None:
+    error = HarnessError("it failed.", cause="Because.", checked=iter(["c"]), fix=iter(["a", "b"]))
+
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+
+    assert type(again) is HarnessError
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
+
+
+def classes() -> list[type[HarnessError]]:
+    found = [value for value in vars(errors).values() if inspect.isclass(value)]
+    return [value for value in found if issubclass(value, HarnessError)]
+
+
+@pytest.mark.parametrize("cls", classes())
+def test_every_class_keeps_its_type_in_a_pickle(cls: type[HarnessError]) -> None:
+    again = pickle.loads(pickle.dumps(cls("it failed.", fix=["a"])))  # noqa: S301 - our own
+
+    assert (type(again), str(again)) == (cls, "pgharness: it failed.\nTo fix this: a")
+
+
+SENTENCES: dict[str, tuple[HarnessError, str]] = {
+    "interrupted": (
+        IsolationError.interrupted("t"),
+        "t: a command that opens or closes a transaction was interrupted.\n"
+        "What PostgreSQL has done of it is not known, so nothing more is read from this transaction.\n"
+        "To fix this, either:\n"
+        "  - cancel or time out statements rather than the start of a transaction\n"
+        f"  - {WAY_OUT}",
+    ),
+    "leaked": (
+        IsolationError.leaked("t"),
+        "t: the test's transaction was committed or rolled back past the harness.\n"
+        "A script of several statements, sent as one, ended it; its changes may have stayed.\n"
+        "To fix this, either:\n"
+        "  - end transactions through the session or the connection, not in SQL text\n"
+        f"  - {WAY_OUT}",
+    ),
+    "two_loops": (
+        IsolationError.two_loops("t"),
+        "t: a second event loop asked for the database while the test's own loop is blocked or idle.\n"
+        "The test's transaction lives on the loop of the test; a synchronous client inside an async test, "
+        "or a fixture on another loop scope, runs a loop of its own.\n"
+        "To fix this, either:\n"
+        "  - use the async `client` fixture in async tests, or make the test a plain `def`\n"
+        "  - give tests and fixtures one loop: asyncio_default_test_loop_scope = "
+        "asyncio_default_fixture_loop_scope\n"
+        f"  - {WAY_OUT}",
+    ),
+    "connection_lost": (
+        IsolationError.connection_lost("t"),
+        "t: the connection that holds the test's transaction was closed by the server.\n"
+        "pg_terminate_backend or a server that stopped; what the test had written is gone.\n"
+        f"To fix this: {WAY_OUT}",
+    ),
+    "not_in_transaction": (
+        IsolationError.not_in_transaction("t", "VACUUM cannot run inside a transaction block"),
+        "t: PostgreSQL refused a statement inside the test's transaction: "
+        "VACUUM cannot run inside a transaction block\n"
+        "Under rollback isolation every statement runs inside one, AUTOCOMMIT or not.\n"
+        f"To fix this: {WAY_OUT}",
+    ),
+    "raw_control": (
+        IsolationError.raw_control("t", "COMMIT", "a.py:1 in a"),
+        "t: 'COMMIT' was sent as SQL at a.py:1 in a.\n"
+        "Inside the test's transaction it would end or leave it, and the test would leak.\n"
+        "To fix this, either:\n"
+        "  - use the session's or connection's own commit() and rollback()\n"
+        f"  - {WAY_OUT}",
+    ),
+    "transaction_of_earlier_test": (
+        IsolationError.transaction_of_earlier_test("t", "a.py:1 in a", "s"),
+        "t: a connection goes on with the transaction begun at a.py:1 in a in s, which has ended.\n"
+        "A session or a background task has outlived its test; its rows were rolled back.\n"
+        "To fix this: close the session, or await the task, before the test ends",
+    ),
+    "not_offered": (
+        IsolationError.not_offered("asyncpg.Connection.x"),
+        "asyncpg.Connection.x is not available on a connection that has joined a test's transaction.\n"
+        "It acts on the physical connection, which other sessions of the test share.\n"
+        f"To fix this: {WAY_OUT}",
+    ),
+    "outside_test of a test": (
+        IsolationError.outside_test("a.py:1 in a", "t"),
+        "t reached the test database at a.py:1 in a without asking for it.\n"
+        "Only tests that ask for the database have a transaction to be rolled back.\n"
+        "To fix this, either:\n"
+        "  - name a fixture of the harness in the test (db_session, client, pg_database)\n"
+        '  - ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini\n'
+        "  - mark the test @pytest.mark.pg",
+    ),
+    "outside_test between tests": (
+        IsolationError.outside_test("a.py:1 in a", ""),
+        "the test database was reached at a.py:1 in a while no test was running.\n"
+        "A fixture of module or session scope, or a task that outlived its test; nothing would undo it.\n"
+        "To fix this, either:\n"
+        "  - if it makes the database or its tables, delete it: the harness has run the migrations\n"
+        "  - make the fixture function-scoped",
+    ),
+    "two_drivers": (
+        IsolationError.two_drivers("t", "asyncpg", "psycopg", "a.py:1 in a"),
+        "t: an engine on psycopg connected at a.py:1 in a, and the test's transaction is on asyncpg.\n"
+        "Two drivers hold two connections, and neither would see the other's rows.\n"
+        "To fix this, either:\n"
+        "  - if only db_session is on asyncpg, set pg_driver = 'psycopg'\n"
+        f"  - {WAY_OUT}",
+    ),
+    "unknown_driver": (
+        IsolationError.unknown_driver("t", "pg8000", "a.py:1 in a"),
+        "t: an engine on the driver 'pg8000' connected to the test database at a.py:1 in a.\n"
+        "Rollback isolation joins asyncpg and psycopg (3), synchronous and asynchronous.\n"
+        "To fix this, either:\n"
+        "  - use postgresql+asyncpg:// or postgresql+psycopg://\n"
+        f"  - {WAY_OUT}",
+    ),
+    "second_role": (
+        IsolationError.second_role("t", "reader", "app", "a.py:1 in a"),
+        "t: an engine connected as 'reader' at a.py:1 in a, and the test's transaction belongs to 'app'.\n"
+        "A transaction has one login; joined, the engine would have the rights of the other role.\n"
+        f"To fix this: {WAY_OUT}",
+    ),
+    "busy": (
+        IsolationError.busy("t"),
+        "t: the test's connection was busy with another session's statement for too long.\n"
+        "Sessions of one test share one connection, and each waits for the other's statement.\n"
+        "To fix this, either:\n"
+        "  - let one statement end before the other begins\n"
+        "  - raise --pg-lock-timeout\n"
+        f"  - {WAY_OUT}",
+    ),
+    "own_creator": (
+        IsolationError.own_creator("t", "a.py:1 in a"),
+        "t: an engine with a creator of its own connected to the test database at a.py:1 in a.\n"
+        "create_engine(creator=...) and async_creator= bypass the event by which engines join.\n"
+        "To fix this, either:\n"
+        "  - give the engine a URL in tests\n"
+        f"  - {WAY_OUT}",
+    ),
+    "unit_asks_for_database once": (
+        TierError.unit_asks_for_database([("t", "db_session")]),
+        "a unit test asks for the database.\n"
+        "tests/unit is for pure logic; it runs without PostgreSQL.\n"
+        "Checked:\n"
+        "  - t asks for 'db_session'\n"
+        "To fix this, either:\n"
+        "  - move the test to tests/integration or tests/api\n"
+        "  - test the logic without the database",
+    ),
+    "unit_asks_for_database often": (
+        TierError.unit_asks_for_database((f"t{n}", "client") for n in range(7)),
+        "7 unit tests ask for the database.\n"
+        "tests/unit is for pure logic; it runs without PostgreSQL.\n"
+        "Checked:\n"
+        "  - t0 asks for 'client'\n"
+        "  - t1 asks for 'client'\n"
+        "  - t2 asks for 'client'\n"
+        "  - t3 asks for 'client'\n"
+        "  - t4 asks for 'client'\n"
+        "  - and 2 more\n"
+        "To fix this, either:\n"
+        "  - move the test to tests/integration or tests/api\n"
+        "  - test the logic without the database",
+    ),
+    "socket_in_unit": (
+        TierError.socket_in_unit("t", "db:5432"),
+        "t is a unit test and tried to connect to db:5432.\n"
+        "tests/unit is for pure logic: no network, no database.\n"
+        "To fix this, either:\n"
+        "  - move the test to tests/integration or tests/api\n"
+        "  - pass in what the code would fetch",
+    ),
+    "foreign_host": (
+        TierError.foreign_host("t", "api", "api.example.com:443"),
+        "t tried to connect to api.example.com:443.\n"
+        "Tests in tests/api reach the harness's own PostgreSQL and nothing else.\n"
+        "To fix this, either:\n"
+        "  - route the request: external_http.get(...) for httpx\n"
+        '  - allow it for all tests: pg_allow_hosts = ["api.example.com"]\n'
+        '  - allow it for this test: @pytest.mark.pg(allow_hosts=["api.example.com"])',
+    ),
+    "unrouted_request": (
+        TierError.unrouted_request("t", "GET", "https://x.org/a", has_fixture=True),
+        "t sent GET https://x.org/a, for which it has no route.\n"
+        "Requests to external hosts are answered by routes of the test, never by the network.\n"
+        'To fix this: external_http.get("https://x.org/a").respond(200, json={})',
+    ),
+    "unrouted_request without the fixture": (
+        TierError.unrouted_request("t", "POST", "https://x.org/a", has_fixture=False),
+        "t sent POST https://x.org/a, for which it has no route.\n"
+        "Requests to external hosts are answered by routes of the test, never by the network.\n"
+        "To fix this: add the fixture external_http to the test and: "
+        'external_http.post("https://x.org/a").respond(200, json={})',
+    ),
+    "not_set": (
+        AppError.not_set(),
+        "a test asks for the app, and pg_app is not set.\n"
+        'To fix this: set pg_app = "package.module:app" (an app or a factory) in the pytest ini',
+    ),
+    "not_importable": (
+        AppError.not_importable("a:b", "ini", "ModuleNotFoundError: No module named 'a'", ["/x", "/y"]),
+        "pg_app = 'a:b' (ini) cannot be imported: ModuleNotFoundError: No module named 'a'\n"
+        "Checked:\n"
+        "  - on the path: /x\n"
+        "  - on the path: /y\n"
+        "To fix this, either:\n"
+        '  - name it as module:attribute, as in "service.app:create_app"\n'
+        '  - put the directory on the path: pythonpath = ["."] in the pytest ini',
+    ),
+    "factory_failed": (
+        AppError.factory_failed("a:b", "ini", "KeyError: 'SECRET'"),
+        "pg_app = 'a:b' (ini) was called to make the app, and failed: KeyError: 'SECRET'\n"
+        "A factory is called without arguments, with the environment of pg_env set.",
+    ),
+    "not_an_app": (
+        AppError.not_an_app("a:b", "dict"),
+        "pg_app = 'a:b' is a dict, not an ASGI application.\n"
+        "To fix this: name a FastAPI or Starlette application, or a function without arguments that makes "
+        "one",
+    ),
+    "lifespan_failed": (
+        AppError.lifespan_failed("startup", "KeyError: 'x'"),
+        "the app's lifespan failed during startup: KeyError: 'x'\n"
+        "The client runs the lifespan of the app as a server would.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_sentences(name: str) -> None:
+    error, message = SENTENCES[name]
+
+    assert str(error) == f"pgharness: {message}"
+
+
+def test_only_a_leak_calls_for_a_new_database() -> None:
+    assert [name for name, (error, _) in SENTENCES.items() if getattr(error, "leaked_rows", False)] == [
+        "leaked"
+    ]
+
+
+def test_a_leak_keeps_its_mark_in_a_pickle() -> None:
+    again = pickle.loads(pickle.dumps(IsolationError.leaked("t")))  # noqa: S301 - our own
+
+    assert again.leaked_rows
+
+
+def test_every_named_constructor_is_asserted() -> None:
+    constructors = {
+        name for cls in classes() for name, member in vars(cls).items() if isinstance(member, classmethod)
+    }
+
+    assert constructors == {name.split()[0] for name in SENTENCES} | ELSEWHERE

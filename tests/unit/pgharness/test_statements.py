@@ -1,0 +1,137 @@
+"""What is read from the text of a statement."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgharness.isolation.statements import Kind, Statement, classify
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("SAVEPOINT a", "savepoint", "a"),
+        ("savepoint SA_Savepoint_1;", "savepoint", "sa_savepoint_1"),
+        ('SAVEPOINT "Two ""words"""', "savepoint", 'Two "words"'),
+        ("RELEASE a", "release", "a"),
+        ("RELEASE SAVEPOINT A ;", "release", "a"),
+        ("ROLLBACK TO a", "rollback to", "a"),
+        ("ROLLBACK TO SAVEPOINT a", "rollback to", "a"),
+        ("rollback work to savepoint a", "rollback to", "a"),
+        ("ROLLBACK TRANSACTION TO a", "rollback to", "a"),
+        ("BEGIN", "begin", ""),
+        ("begin isolation level serializable, read only;", "begin", ""),
+        ("START TRANSACTION READ WRITE", "begin", ""),
+        ("COMMIT", "commit", ""),
+        ("commit and chain", "commit", ""),
+        ("END TRANSACTION;", "commit", ""),
+        ("ROLLBACK", "rollback", ""),
+        ("ABORT WORK", "rollback", ""),
+        ("PREPARE TRANSACTION 'x'", "refused", ""),
+        ("COMMIT PREPARED 'x'", "refused", ""),
+        ("ROLLBACK PREPARED 'x'", "refused", ""),
+        ("LISTEN channel", "refused", ""),
+        ("-- why\n/* because */ COMMIT -- now", "commit", ""),
+        ("PREPARE plan AS SELECT 1", "plain", ""),
+        ("UNLISTEN *", "plain", ""),
+        ("COMMIT; SELECT 1", "plain", ""),
+        ("BEGIN; INSERT INTO t VALUES (1)", "plain", ""),
+        ("SELECT 'COMMIT'", "plain", ""),
+    ],
+)
+def test_transaction_control(text: str, kind: Kind, name: str) -> None:
+    found = classify(text)
+
+    assert (found.kind, found.name) == (kind, name)
+
+
+@pytest.mark.parametrize("text", ["", " ", ";", " ; ; ", "-- nothing", "/* nothing */ ;"])
+def test_nothing_is_empty(text: str) -> None:
+    assert classify(text) == Statement("empty", writes=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1",
+        "select * from t for update",
+        "SELECT * FROM t FOR NO KEY UPDATE SKIP LOCKED",
+        "VALUES (1)",
+        "TABLE t",
+        "SHOW work_mem",
+        "WITH x AS (SELECT 1) SELECT * FROM x",
+        "EXPLAIN SELECT 1",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "FETCH 10 FROM c",
+        "/* insert */ SELECT 1 -- update",
+        "SELECT last_update, updated FROM t",
+    ],
+)
+def test_reads(text: str) -> None:
+    assert not classify(text).writes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO t VALUES (1)",
+        "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
+        "EXPLAIN ANALYZE SELECT 1",
+        "SELECT * INTO copy FROM t",
+        "SELECT nextval('s')",
+        "SELECT '--', setval('s', 1)",
+        "SELECT '/*', setval('s', 1), '*/'",
+        r"SELECT E'\'--', setval('s', 1)",
+        "SELECT 1 AS \"--\", setval('s', 1)",
+        "SELECT $$--$$, setval('s', 1)",
+        "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE",
+        "COPY t FROM STDIN",
+        "CALL p()",
+        "LOCK TABLE t",
+        "(SELECT 1)",
+        "SELECT 1; DELETE FROM t",
+        "anything else",
+    ],
+)
+def test_writes_and_what_may_be_one(text: str) -> None:
+    assert classify(text).writes
+
+
+def test_the_functions_that_a_statement_may_call() -> None:
+    text = 'SELECT app.Audit(1), "Quoted"(2), übung (3), count FROM t WHERE a IN (1) -- hidden()'
+
+    assert classify(text).words == {"audit", "quoted", "übung", "in"}
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("CREATE TABLE t (a int)", True),
+        ("alter type mood add value 'x'", True),
+        ("DROP INDEX i", True),
+        ("DO $$ BEGIN END $$", True),
+        ("TRUNCATE t", False),
+        ("SELECT 'create'", False),
+    ],
+)
+def test_changes_of_the_schema(text: str, *, changes: bool) -> None:
+    assert classify(text).changes_schema is changes
+
+
+@pytest.mark.parametrize(
+    ("text", "parameter"),
+    [
+        ("SET LOCAL work_mem = '1MB'", "work_mem"),
+        ("set  local\tapp.tenant TO 'a'", "app.tenant"),
+        ('SET LOCAL "app.tenant" TO 1', "app.tenant"),
+        ("SET LOCAL TIME ZONE 'UTC'", "timezone"),
+        ("SET LOCAL ROLE app", "ROLE"),
+        ("SET LOCAL SCHEMA 'app'", "search_path"),
+        ("SET LOCAL NAMES 'UTF8'", "client_encoding"),
+        ("SET LOCAL SESSION AUTHORIZATION app", "session_authorization"),
+        ("SET work_mem = '1MB'", ""),
+        ("SELECT 'SET LOCAL x = 1'", ""),
+    ],
+)
+def test_the_parameter_of_set_local(text: str, parameter: str) -> None:
+    assert classify(text).local_setting == parameter
