@@ -16,7 +16,7 @@ asyncio_default_test_loop_scope = session
 asyncio_default_fixture_loop_scope = session
 addopts = -q -p no:cacheprovider -p no:randomly -p no:hypothesispytest -p no:pytest_alembic -W ignore
 """
-TIMER = '''
+TIMER = """
 import json, os, resource, time
 import pytest
 
@@ -40,7 +40,7 @@ def rss():
 def pytest_unconfigure():
     with open(os.environ["BENCHMARK_RESULT"], "w") as file:
         json.dump({"times": TIMES, "memory": MEMORY}, file)
-'''
+"""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,13 +39,14 @@ pg_sql = {schema}
 def each(count: int, body: str, *, fixture: str = "") -> str:
     """A module of ``count`` equal async tests."""
     lines = "\n".join(f"    {line}" for line in body.splitlines())
-    return f"import pytest\n@pytest.mark.parametrize('n', range({count}))\nasync def test(n{fixture}):\n{lines}\n"
+    mark = f"@pytest.mark.parametrize('n', range({count}))"
+    return f"import pytest\n{mark}\nasync def test(n{fixture}):\n{lines}\n"
 
 
 def suites(count: int, url: str, schema: Path) -> list[Suite]:
     harness = HARNESS_INI.format(url=url, schema=schema)
     insert = f'async with engine.begin() as c:\n    await c.execute(text("{INSERT}"))'
-    bare = f"""
+    bare = """
 import asyncpg, os, pytest, pytest_asyncio
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def connection():
@@ -60,7 +61,9 @@ async def bare(connection):
     await connection.execute("RELEASE SAVEPOINT one")
     await connection.execute("ROLLBACK")
 """
-    usual = ENGINE + """
+    usual = (
+        ENGINE
+        + """
 import pytest_asyncio
 @pytest_asyncio.fixture(loop_scope="session")
 async def session():
@@ -70,6 +73,7 @@ async def session():
             yield made
         await outer.rollback()
 """
+    )
     clone = """
 import os, pytest
 from pytest_postgresql import factories
@@ -102,9 +106,10 @@ postgresql = factories.postgresql("server")
         Suite("pgharness, 1 insert", ENGINE + each(count, insert, fixture=", pg_database"), ini=harness),
         Suite(
             "usual fixture, 1 insert",
-            each(
+            "from sqlalchemy import text\n"
+            + each(
                 count,
-                f'from sqlalchemy import text\nawait session.execute(text("{INSERT}"))\nawait session.commit()',
+                f'await session.execute(text("{INSERT}"))\nawait session.commit()',
                 fixture=", session",
             ),
             usual,
@@ -112,7 +117,9 @@ postgresql = factories.postgresql("server")
         ),
         Suite(
             "pytest-postgresql, 1 insert",
-            each(min(count, 40), f'postgresql.execute("{INSERT}")', fixture=", postgresql").replace("await ", ""),
+            each(min(count, 40), f'postgresql.execute("{INSERT}")', fixture=", postgresql").replace(
+                "await ", ""
+            ),
             clone,
             plugins=("-p", "no:pgharness"),
         ),
@@ -131,7 +138,9 @@ def main() -> None:
     server = start(config, reservation)
     try:
         with tempfile.TemporaryDirectory() as name:
-            print(f"PostgreSQL {server.version}, {arguments.tests} tests a suite, {arguments.rounds} rounds\n")
+            print(
+                f"PostgreSQL {server.version}, {arguments.tests} tests a suite, {arguments.rounds} rounds\n"
+            )
             report(measure(server, arguments.tests, arguments.rounds, Path(name)))
     finally:
         server.stop()

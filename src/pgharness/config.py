@@ -101,8 +101,8 @@ OPTIONS: tuple[Option, ...] = (
         "migrations",
         "text",
         "auto",
-        "The alembic.ini (or a pyproject.toml with [tool.alembic]) to upgrade to head; 'auto' looks beside the "
-        "ini file, 'none' runs no migrations.",
+        "The alembic.ini (or a pyproject.toml with [tool.alembic]) to upgrade to head; 'auto' looks beside "
+        "the ini file, 'none' runs no migrations.",
         metavar="PATH",
     ),
     Option("metadata", "text", "", "Without Alembic: the MetaData to create_all.", metavar="MODULE:ATTR"),
@@ -119,7 +119,8 @@ OPTIONS: tuple[Option, ...] = (
         "backend",
         "choice",
         "auto",
-        "Where PostgreSQL comes from; 'auto' takes pg_url, else a Docker engine that answers, else local binaries.",
+        "Where PostgreSQL comes from; 'auto' takes pg_url, else a Docker engine that answers, else "
+        "local binaries.",
         choices=("auto", "container", "local", "external"),
     ),
     Option(
@@ -163,7 +164,8 @@ OPTIONS: tuple[Option, ...] = (
         "isolation",
         "choice",
         "rollback",
-        "How a test's changes are undone: 'rollback' in one transaction, 'database' by real commits in a clone.",
+        "How a test's changes are undone: 'rollback' in one transaction, 'database' by real commits in "
+        "a clone.",
         choices=("rollback", "database"),
     ),
     Option(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
+    from pgharness.http import ExternalHttp
     from pgharness.run import ServerFacts
 
 
@@ -82,7 +83,7 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def _disconnect_with_loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Close the worker's connections before the loop of this scope ends: set up after it, so torn down first."""
+    """Close the worker's connections before the loop of this scope ends; set up after it, so gone first."""
     harness = _harness(request)
     yield
     if harness.worker is not None:
@@ -137,7 +138,7 @@ def db_session(
     pg_database: Database,
     pg_session_options: dict[str, Any],
 ) -> Iterator[AsyncSession | Session]:
-    """A session in the test's transaction: an `AsyncSession`, or a `Session` for a psycopg app in a plain test.
+    """A session in the test's transaction: an `AsyncSession`; for psycopg in a plain test a `Session`.
 
     What a query or ``get`` returns is as the database holds it, also where the app has changed it since.
     """
@@ -196,7 +197,9 @@ def pg_client_options() -> dict[str, Any]:
 
 @pytest.fixture
 def client(
-    app: Any, pg_database: Database, pg_client_options: dict[str, Any]
+    app: Any,
+    pg_database: Database,  # noqa: ARG001 - asked for, so that the test is isolated
+    pg_client_options: dict[str, Any],
 ) -> Iterator[httpx.AsyncClient]:
     """An `httpx.AsyncClient` that talks to the app in this process, its lifespan run."""
     import httpx  # noqa: PLC0415 - only tests that ask
@@ -205,16 +208,16 @@ def client(
 
     options: dict[str, Any] = {"base_url": "http://testserver", **pg_client_options}
     lifespan = Lifespan(app)
-    transport = AppTransport(
-        app, lifespan, raise_app_exceptions=options.pop("raise_app_exceptions", True)
-    )
+    transport = AppTransport(app, lifespan, raise_app_exceptions=options.pop("raise_app_exceptions", True))
     yield httpx.AsyncClient(transport=transport, **options)
     lifespan.stop()
 
 
 @pytest.fixture
 def sync_client(
-    app: Any, pg_database: Database, pg_client_options: dict[str, Any]
+    app: Any,
+    pg_database: Database,  # noqa: ARG001 - asked for, so that the test is isolated
+    pg_client_options: dict[str, Any],
 ) -> Iterator[Any]:
     """Starlette's `TestClient` on the app, its lifespan run, for tests that are not async."""
     with warnings.catch_warnings():  # which of httpx and httpx2 a project has is not its tests' affair
@@ -229,14 +232,14 @@ def sync_client(
 
 
 @pytest.fixture
-def external_http(request: pytest.FixtureRequest) -> Iterator[respx.MockRouter]:
+def external_http(request: pytest.FixtureRequest) -> respx.MockRouter:
     """The respx router of this test: what it does not route is refused, naming the request."""
-    router = _harness(request).get_http()
+    router: ExternalHttp = _harness(request).get_http()
     policy = guard.current
     router.begin(
         request.node.nodeid, named=True, allowed=policy.allowed if policy is not None else frozenset()
     )
-    yield router
+    return router
 
 
 def with_lifespan(function: Callable[..., Any], client: httpx.AsyncClient) -> Callable[..., Any]:

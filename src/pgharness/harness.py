@@ -130,9 +130,7 @@ class Harness:
     # -- the running test ---------------------------------------------------------------------------
 
     def allowed(self, extra: tuple[str, ...] = ()) -> frozenset[str]:
-        return guard.allowed_hosts(
-            (self.address.host, self.address.port), (*self.config.allow_hosts, *extra)
-        )
+        return guard.allowed_hosts((self.address.host, self.address.port), (*self.config.allow_hosts, *extra))
 
     def get_http(self) -> Any:
         """The respx router of this process, patched into httpx when first asked for."""

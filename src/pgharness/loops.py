@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 
-def run_on(loop: asyncio.AbstractEventLoop | None, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
+def run_on(
+    loop: asyncio.AbstractEventLoop | None, coroutine: Coroutine[Any, Any, None], timeout: float
+) -> None:
     """Run ``coroutine`` on ``loop``; nothing happens if that loop has been closed.
 
     ``timeout`` is in seconds and holds where the loop runs in another thread.

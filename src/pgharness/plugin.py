@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -52,8 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             option.flag, action=action, dest=option.ini, default=None, metavar=option.metavar,
             help=help_text.replace("%", "%%"),
         )  # fmt: skip
-        kind = "linelist" if option.kind == "lines" else "string"
-        parser.addini(option.ini, option.help, type=kind, default=None)
+        lines: Literal["linelist", "string"] = "linelist" if option.kind == "lines" else "string"
+        parser.addini(option.ini, option.help, type=lines, default=None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -89,7 +89,7 @@ def _resolve(config: pytest.Config, namespace: Any) -> None:
         raise usage_error(error) from None
 
 
-def _interrupt(signum: int, frame: object) -> None:
+def _interrupt(_signum: int, _frame: object) -> None:
     """End as Ctrl-C does, so that what was started is stopped."""
     raise KeyboardInterrupt("SIGTERM")
 
@@ -238,9 +238,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     rollback = item.config.stash[KEY].worker.engines.rollback
     made: Any = item.funcargs.get("client") if hasattr(item, "funcargs") else None
     function = getattr(item, "obj", None)
-    if made is not None and inspect.iscoroutinefunction(function) and hasattr(made, "_transport"):
-        if hasattr(made._transport, "lifespan"):  # noqa: SLF001 - a client of ours, not of the project's
-            item.obj = with_lifespan(function, made)  # type: ignore[attr-defined]
+    ours = hasattr(getattr(made, "_transport", None), "lifespan")  # not a client of the project's own
+    if ours and inspect.iscoroutinefunction(function):
+        item.obj = with_lifespan(function, made)  # type: ignore[attr-defined]
     rollback.in_call = True
     try:
         return (yield)

@@ -124,9 +124,7 @@ class Run:
         self._databases.open()
         template = self._databases.template(schema)
         return Facts(
-            server=ServerFacts(
-                server.backend, server.version, server.detail, server.owned, server.address
-            ),
+            server=ServerFacts(server.backend, server.version, server.detail, server.owned, server.address),
             tried=server.tried,
             start_seconds=started,
             template=template.fingerprint,

@@ -35,9 +35,8 @@ def load(value: str, source: str) -> Any:
     except Exception as error:
         reason = traceback.format_exception_only(error)[-1].strip()
         raise AppError.not_importable(value, source, reason, sys.path[:3]) from error
-    if inspect.isfunction(found) or inspect.ismethod(found) or inspect.isclass(found):
-        if not _wants_scope(found):
-            found = _made_by(found, value, source)
+    if (inspect.isroutine(found) or inspect.isclass(found)) and not _wants_scope(found):
+        found = _made_by(found, value, source)
     if not callable(found):
         raise AppError.not_an_app(value, type(found).__name__)
     return found

@@ -103,4 +103,3 @@ class Worker:
     def close(self) -> None:
         self.engines.remove()
         self.engines.rollback.disconnect()
-

@@ -13,6 +13,10 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent.parent / "examples"
 _OURS = re.compile(r"PGHARNESS_(?!TEST)|_PGHARNESS|PYTEST_|SERVICE_DATABASE|COV_CORE")
 
+# Not loaded, for they take longer to import than a small project takes to run.
+_HEAVY = ("no:pytest_alembic", "no:hypothesispytest")
+_QUIET = ("-W", "ignore", *(word for name in ("no:cacheprovider", *_HEAVY) for word in ("-p", name)))
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -40,7 +44,9 @@ class Project:
 
     @classmethod
     def of(cls, example: str, path: Path, url: str = "") -> Project:
-        shutil.copytree(EXAMPLES / example, path / example, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        shutil.copytree(
+            EXAMPLES / example, path / example, ignore=shutil.ignore_patterns("__pycache__", ".*")
+        )
         return cls(path / example, url)
 
     def write(self, name: str, text: str) -> Path:
@@ -56,7 +62,7 @@ class Project:
 
     def command(self, *args: str) -> list[str]:
         server = [f"--pg-url={self.url}"] if self.url else []
-        return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", *server, *args]
+        return [sys.executable, "-m", "pytest", *_QUIET, *server, *args]
 
     def pytest(self, *args: str, timeout: float = 120, **environment: str) -> Result:
         """Run pytest in the project and wait for it."""

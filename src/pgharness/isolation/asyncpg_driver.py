@@ -187,7 +187,9 @@ class AsyncpgLink:
             self.state.interrupt()
             raise
 
-    async def prepared(self, connection: asyncpg.Connection[Any], query: str, record_class: type | None) -> Any:
+    async def prepared(
+        self, connection: asyncpg.Connection[Any], query: str, record_class: type | None
+    ) -> Any:
         """The prepared statement of ``query``, shared by all virtual connections."""
         key = (query, record_class)
         found = self._prepared.get(key)

@@ -33,7 +33,7 @@ def origin(default: str = "an unknown place") -> str:
 
 
 def _frames() -> Iterator[FrameType]:
-    """The callers, inmost first; SQLAlchemy's async engines run in a greenlet, whose parent is their caller."""
+    """The callers, inmost first; SQLAlchemy's async engines run in a greenlet, its parent calls them."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads every source file
     greenlet = sys.modules.get("greenlet")
     current: Any = greenlet.getcurrent() if greenlet is not None else None

@@ -68,9 +68,7 @@ class PsycopgLink:
         self._real: psycopg.Connection[Any] | None = None
 
     def _new_lock(self) -> SharedLock:
-        return SharedLock(
-            self.state.target.lock_timeout, lambda: IsolationError.busy(self.state.stack.test)
-        )
+        return SharedLock(self.state.target.lock_timeout, lambda: IsolationError.busy(self.state.stack.test))
 
     # -- the test -----------------------------------------------------------------------------
 
@@ -93,7 +91,7 @@ class PsycopgLink:
             if self.state.schema_changed:
                 real.execute("DEALLOCATE ALL", prepare=False)
                 self.prepared.clear()
-                self.prepared._to_flush.clear()  # noqa: SLF001 - just deallocated, all of them
+                self.prepared._to_flush.clear()
         except psycopg.Error:
             self.close()
         self.state.reset(None)
@@ -126,7 +124,7 @@ class PsycopgLink:
     @property
     def prepared(self) -> Any:
         """The prepared statements of the libpq connection, by the names they have on the server."""
-        return self.connection()._prepared  # noqa: SLF001 - names are unique per PGconn, not per object
+        return self.connection()._prepared
 
     def know_defaults(self, settings: Mapping[str, str]) -> None:
         """Learn the server's values of the parameters in ``settings``."""

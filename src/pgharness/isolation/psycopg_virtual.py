@@ -7,7 +7,6 @@ ones; replaced are the generators that begin and end transactions. Those are psy
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -19,16 +18,16 @@ from psycopg.adapt import AdaptersMap
 from pgharness.errors import IsolationError
 from pgharness.isolation.link import Test, level_of, local_setting
 from pgharness.isolation.origin import origin
+from pgharness.isolation.psycopg_cursors import settings_of, text_of, with_text
 from pgharness.isolation.psycopg_driver import PsycopgLink
 from pgharness.isolation.stack import Transaction
-from pgharness.isolation.statements import Statement, classify
+from pgharness.isolation.statements import SAVEPOINTS, Statement, classify
 
 if TYPE_CHECKING:
     Base = psycopg.Connection[Any]
 else:
     Base = object
 
-_CONTROL = frozenset(("savepoint", "release", "rollback to"))
 _FETCH = Statement("plain", writes=False)
 
 
@@ -72,12 +71,12 @@ class VirtualMixin(Base):
         self._autocommit = bool(options.get("autocommit", False))
         self._prepared = current.prepared
         self.lock = current.lock  # type: ignore[assignment]
-        self._settings = _settings(options.get("options"))
+        self._settings = settings_of(options.get("options"))
         current.know_defaults(self._settings)
         if options.get("row_factory"):
             self.row_factory = options["row_factory"]
-        self.cursor_factory = _with_text(options.get("cursor_factory") or self.cursor_factory)
-        self.server_cursor_factory = _with_text(self.server_cursor_factory)
+        self.cursor_factory = with_text(options.get("cursor_factory") or self.cursor_factory)
+        self.server_cursor_factory = with_text(self.server_cursor_factory)
         if options.get("context"):
             self._adapters = AdaptersMap(options["context"].adapters)
 
@@ -150,11 +149,11 @@ class VirtualMixin(Base):
         link.note_failure()
         link.end_single()
         transaction = self._transaction
-        if statement.kind in _CONTROL:
+        if statement.kind in SAVEPOINTS:
             if transaction is None:
                 if self._autocommit:
                     raise psycopg.errors.NoActiveSqlTransaction(
-                        f"{text.split()[0].upper()} can only be used in transaction blocks"
+                        f"{text.split(maxsplit=1)[0].upper()} can only be used in transaction blocks"
                     )
                 self._begin(link)
                 transaction = self._transaction
@@ -186,7 +185,7 @@ class VirtualMixin(Base):
             link.state.rollback(transaction)
 
     def _exec_command(self, command: Any, result_format: Any = pq.Format.TEXT) -> Generator[Any, Any, Any]:
-        text = _text(command, self)
+        text = text_of(command, self)
         statement = classify(text)
         if statement.kind in ("plain", "empty", "refused"):
             return (yield from super()._exec_command(command, result_format))
@@ -271,16 +270,16 @@ class VirtualConnection(VirtualMixin, psycopg.Connection[Any]):
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> Iterator[psycopg.Transaction]:
         transaction = psycopg.Transaction(self, savepoint_name, force_rollback)
-        transaction.pgconn = cast(Any, _Status(self))
+        transaction.pgconn = cast("Any", _Status(self))
         with transaction:
             yield transaction
 
 
-class AsyncVirtualConnection(VirtualMixin, psycopg.AsyncConnection[Any]):  # type: ignore[misc]  # the mixin is typed after Connection
+class AsyncVirtualConnection(VirtualMixin, psycopg.AsyncConnection[Any]):  # type: ignore[misc]
     """An asynchronous `psycopg.AsyncConnection` that has joined the test's transaction."""
 
     def __init__(self, link: Callable[[], PsycopgLink], options: Mapping[str, Any]) -> None:
-        super().__init__(link().connection().pgconn)  # type: ignore[arg-type]
+        super().__init__(link().connection().pgconn)
         self._join(link, options)
 
     async def close(self) -> None:  # type: ignore[override]
@@ -294,75 +293,7 @@ class AsyncVirtualConnection(VirtualMixin, psycopg.AsyncConnection[Any]):  # typ
     async def transaction(  # type: ignore[override]
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> AsyncIterator[psycopg.AsyncTransaction]:
-        transaction = psycopg.AsyncTransaction(self, savepoint_name, force_rollback)  # type: ignore[arg-type]
-        transaction.pgconn = cast(Any, _Status(self))
+        transaction = psycopg.AsyncTransaction(self, savepoint_name, force_rollback)
+        transaction.pgconn = cast("Any", _Status(self))
         async with transaction:
             yield transaction
-
-
-# -- cursors that tell their connection what they are about to send -----------------------------------
-
-
-class _TextMixin:
-    _conn: Any
-
-    def _start_query(self, query: Any = None) -> Generator[Any, Any, None]:
-        self._conn._query_text = _text(query, self._conn) if query is not None else None
-        yield from super()._start_query(query)  # type: ignore[misc]
-
-    def _execute_gen(self, query: Any, params: Any = None, **options: Any) -> Generator[Any, Any, None]:
-        conn = self._conn
-        text = _text(query, conn)
-        statement = classify(text)
-        if statement.kind in ("plain", "empty", "refused"):
-            conn._query_args = params
-            yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
-            return
-        if statement.kind not in _CONTROL:
-            yield from self._by_hand(statement, text)
-        else:
-            yield from conn._control_gen(statement, text)
-        self._reset()  # type: ignore[attr-defined]
-
-    def _by_hand(self, statement: Statement, text: str) -> Generator[Any, Any, None]:
-        """BEGIN, COMMIT or ROLLBACK sent as SQL: right on an autocommit connection, and only there."""
-        conn = self._conn
-        if statement.kind == "begin" and conn._autocommit and conn._transaction is None:
-            yield from conn._control_gen(statement, text)
-            conn._begun_by_hand = True
-        elif statement.kind in ("commit", "rollback") and conn._begun_by_hand:
-            yield from conn._control_gen(statement, text)
-        else:
-            raise IsolationError.raw_control(conn._current_link().state.stack.test, text.strip(), origin())
-
-
-_WITH_TEXT: dict[Any, Any] = {}
-
-
-def _with_text(factory: Any) -> Any:
-    """``factory``, a cursor class, with `_TextMixin` before it."""
-    if factory not in _WITH_TEXT:
-        made = issubclass(factory, _TextMixin)
-        _WITH_TEXT[factory] = factory if made else type(factory.__name__, (_TextMixin, factory), {})
-    return _WITH_TEXT[factory]
-
-
-def _text(query: Any, connection: Any) -> str:
-    if isinstance(query, str):
-        return query
-    if isinstance(query, bytes):
-        return query.decode()
-    as_string = getattr(query, "as_string", None)
-    return as_string(connection) if as_string is not None else psycopg.sql.as_string(query, connection)
-
-
-def _settings(options: str | None) -> dict[str, str]:
-    """The run-time parameters in libpq's ``options``: ``-c name=value`` and ``-cname=value``."""
-    words = iter(shlex.split(options or ""))
-    found: dict[str, str] = {}
-    for word in words:
-        pair = next(words, "") if word == "-c" else word.removeprefix("-c").removeprefix("--")
-        name, equals, value = pair.partition("=")
-        if equals:
-            found[name.replace("-", "_")] = value
-    return found

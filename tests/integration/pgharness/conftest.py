@@ -17,7 +17,7 @@ class MakeProject(Protocol):
 
 @pytest.fixture
 def project(pg_server: PgServer, tmp_path: Path) -> MakeProject:
-    """A copy of one of ``tests/examples``, run on the suite's own server, where it makes its own databases."""
+    """A copy of one of ``tests/examples``, run on the suite's server with databases of its own."""
     return lambda example: Project.of(example, tmp_path, pg_server.url)
 
 

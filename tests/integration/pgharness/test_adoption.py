@@ -24,9 +24,7 @@ def test_an_app_that_commits_passes_again_and_again_in_any_order(
     assert set(first.outcomes) == set(second.outcomes) == {"passed"}
 
 
-async def test_a_run_leaves_no_database_but_the_template(
-    project: MakeProject, pg_server: PgServer
-) -> None:
+async def test_a_run_leaves_no_database_but_the_template(project: MakeProject, pg_server: PgServer) -> None:
     adopter = project("asyncpg_app")
 
     before = await databases(pg_server.url)
@@ -97,7 +95,8 @@ def test_anyio_in_place_of_pytest_asyncio(project: MakeProject) -> None:
     adopter.write("test_notes.py", "import pytest\npytestmark = pytest.mark.anyio\n" + tests)
     adopter.write(
         "conftest.py",
-        FIXTURE.replace("pytest_asyncio", "pytest") + "import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n",
+        FIXTURE.replace("pytest_asyncio", "pytest")
+        + "import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n",
     )
     (adopter.path / "pyproject.toml").write_text(
         (adopter.path / "pyproject.toml").read_text().replace('asyncio_mode = "auto"\n', "")

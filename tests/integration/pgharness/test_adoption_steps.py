@@ -60,13 +60,16 @@ def test_a_session_fixture_still_makes_the_tables(own_fixtures: Project) -> None
 
     assert result.outcomes == {"error": 1}, result.output
     shown = [line.removeprefix("E").strip() for line in result.lines if line.startswith("E  ")]
-    assert shown == """\
+    assert (
+        shown
+        == """\
 pgharness.errors.IsolationError: \
 pgharness: the test database was reached at conftest.py:7 in create_tables while no test was running.
 A fixture of module or session scope, or a task that outlived its test; nothing would undo it.
 To fix this, either:
 - if it makes the database or its tables, delete it: the harness has run the migrations
-- make the fixture function-scoped""".splitlines(), result.output
+- make the fixture function-scoped""".splitlines()
+    ), result.output
 
 
 def test_without_that_fixture_it_passes(own_fixtures: Project) -> None:

@@ -78,11 +78,11 @@ def wait_for(condition: object) -> None:
 
 def servers(data: Path) -> list[int]:
     """The processes of the run's server, by the data directory they name."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(data) in word for word in process.info["cmdline"] or ()):
-            found.append(process.pid)
-    return [pid for pid in found if pid != os.getpid()]
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(data) in word for word in process.info["cmdline"] or ())
+    ]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -17,7 +17,8 @@ def test_one_header_and_one_summary(project: MakeProject) -> None:
     assert len(printed) == 2
     assert re.fullmatch(HEADER, printed[0])
     assert re.fullmatch(
-        HEADER + r", 1 clone; unit 1 test in [\d.]+ s; integration 1 test in [\d.]+ s; api 4 tests in [\d.]+ s",
+        HEADER
+        + r", 1 clone; unit 1 test in [\d.]+ s; integration 1 test in [\d.]+ s; api 4 tests in [\d.]+ s",
         printed[1],
     )
 
@@ -88,7 +89,8 @@ def test_a_unit_test_that_connects_fails_with_a_sentence(project: MakeProject) -
     test = "tests/unit/test_rules.py::test_{} is a unit test and tried to connect to {}."
     assert result.outcomes == {"failed": 4, "passed": 1}, result.output
     for name, address in [
-        ("socket", "127.0.0.1:9"), ("name", "example.com:80"), ("libpq", "127.0.0.1:9"), ("swallowed", "127.0.0.1:9"),
+        ("socket", "127.0.0.1:9"), ("name", "example.com:80"),
+        ("libpq", "127.0.0.1:9"), ("swallowed", "127.0.0.1:9"),
     ]:  # fmt: skip
         assert test.format(name, address) in result.output
 
@@ -111,7 +113,8 @@ def test_an_api_test_reaches_postgresql_and_nothing_else(project: MakeProject) -
 
     assert result.outcomes == {"failed": 1, "passed": 2}, result.output
     assert (
-        "pgharness: tests/api/test_price.py::test_refused tried to connect to 192.0.2.1:80.\n" in result.output
+        "pgharness: tests/api/test_price.py::test_refused tried to connect to 192.0.2.1:80.\n"
+        in result.output
     )
     assert "Tests in tests/api reach the harness's own PostgreSQL and nothing else.\n" in result.output
 

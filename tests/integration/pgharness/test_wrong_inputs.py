@@ -78,7 +78,7 @@ def test_an_app_that_does_not_import(project: MakeProject, workers: str) -> None
         "pgharness: pg_app = 'shopp:app' (command line) cannot be imported: "
         "ModuleNotFoundError: No module named 'shopp'"
     )
-    assert "  - name it as module:attribute, as in \"service.app:create_app\"" in rest
+    assert '  - name it as module:attribute, as in "service.app:create_app"' in rest
 
 
 def test_an_object_that_is_no_app(project: MakeProject) -> None:
@@ -111,7 +111,8 @@ def test_an_object_that_is_no_app(project: MakeProject) -> None:
         (
             "--pg-env=DATABASE_URL={dsn}",
             "pgharness: pg_env has the line 'DATABASE_URL={dsn}', in which 'dsn' is not a known value.\n"
-            "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {host} {port} {user} {password} {database}",
+            "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {host} {port} {user} {password} "
+            "{database}",
         ),
     ],
 )

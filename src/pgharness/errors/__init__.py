@@ -1,0 +1,16 @@
+"""Every error the harness raises, one base class."""
+
+from pgharness.errors.base import ConfigError, DatabaseError, HarnessError, SchemaError, ServerError
+from pgharness.errors.isolation import IsolationError
+from pgharness.errors.use import AppError, TierError
+
+__all__ = [
+    "AppError",
+    "ConfigError",
+    "DatabaseError",
+    "HarnessError",
+    "IsolationError",
+    "SchemaError",
+    "ServerError",
+    "TierError",
+]
