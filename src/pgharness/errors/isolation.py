@@ -164,7 +164,11 @@ class IsolationError(HarnessError):
         return cls(
             f"{test}: an engine on the driver {driver!r} connected to the test database at {where}.",
             cause="Rollback isolation joins asyncpg and psycopg (3), synchronous and asynchronous.",
-            fix=["use postgresql+asyncpg:// or postgresql+psycopg://", _WAY_OUT],
+            fix=[
+                "if a fixture makes or empties tables there, delete it: the harness has run the migrations",
+                "use postgresql+asyncpg:// or postgresql+psycopg://",
+                _WAY_OUT,
+            ],
         )
 
     @classmethod

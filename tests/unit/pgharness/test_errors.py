@@ -145,6 +145,7 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         "t: an engine on the driver 'pg8000' connected to the test database at a.py:1 in a.\n"
         "Rollback isolation joins asyncpg and psycopg (3), synchronous and asynchronous.\n"
         "To fix this, either:\n"
+        "  - if a fixture makes or empties tables there, delete it: the harness has run the migrations\n"
         "  - use postgresql+asyncpg:// or postgresql+psycopg://\n"
         f"  - {WAY_OUT}",
     ),
