@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 
 import httpx
 import pytest
-import respx
 from respx.models import AllMockedAssertionError, PassThrough
 
 from pgharness.errors import TierError
@@ -22,14 +20,6 @@ def router() -> ExternalHttp:
     made = ExternalHttp()
     made.begin("test_x", named=True, allowed=frozenset({"search.internal", "127.0.0.9:80", "queue:8443"}))
     return made
-
-
-@pytest.fixture
-def started() -> Iterator[ExternalHttp]:
-    made = ExternalHttp()
-    made.begin("test_x", named=False, allowed=frozenset())
-    with made:
-        yield made
 
 
 def test_a_route_answers(router: ExternalHttp) -> None:
@@ -58,32 +48,6 @@ def test_the_error_is_the_same_after_pickling() -> None:
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
 
     assert (type(again), str(again)) == (UnroutedRequestError, str(error))
-
-
-def test_a_synchronous_client_is_told_too(started: ExternalHttp) -> None:
-    with httpx.Client() as client, pytest.raises(UnroutedRequestError):
-        client.get(ORDERS)
-
-    assert len(started.finish()) == 1
-
-
-async def test_a_client_of_httpx_is_told_even_if_the_app_swallows_it(started: ExternalHttp) -> None:
-    async with httpx.AsyncClient() as client:
-        with pytest.raises(UnroutedRequestError):
-            await client.get(ORDERS)
-
-    assert [str(error) for error in started.finish()] == [
-        str(TierError.unrouted_request("test_x", "GET", ORDERS, has_fixture=False))
-    ]
-
-
-async def test_a_router_of_the_test_itself_is_asked_too(started: ExternalHttp) -> None:
-    with respx.mock() as own:
-        own.get(ORDERS).respond(204)
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(ORDERS)).status_code == 204
-
-    assert started.finish() == []
 
 
 @pytest.mark.parametrize(
@@ -129,7 +93,7 @@ def test_every_test_begins_without_routes_and_calls(router: ExternalHttp) -> Non
         router.handler(httpx.Request("GET", ORDERS))
 
 
-def test_a_route_that_is_not_called_fails_nothing(started: ExternalHttp) -> None:
-    started.get(ORDERS).respond(200)
+def test_a_route_that_is_not_called_fails_nothing(router: ExternalHttp) -> None:
+    router.get(ORDERS).respond(200)
 
-    assert started.finish() == []
+    assert router.finish() == []
