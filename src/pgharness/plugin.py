@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pgharness import asking, clock, guard, report
+from pgharness import asking, guard, report
 from pgharness import config as options
 from pgharness.errors import HarnessError, TierError
 from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
@@ -204,7 +204,6 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     tier = item.stash.get(_TIER, None)
     harness = item.config.stash[KEY]
-    clock.wire()
     worker = harness.worker
     if worker is not None:
         worker.engines.outsider = "" if item.stash.get(_ISOLATED, False) else item.nodeid

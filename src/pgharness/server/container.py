@@ -13,6 +13,7 @@ import asyncpg
 import docker.errors  # type: ignore[import-untyped]
 import requests.exceptions
 from testcontainers.community.postgres import PostgresContainer
+from testcontainers.core import config as testcontainers_settings
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import Reaper
 
@@ -23,7 +24,7 @@ from pgharness.server.connect import Login, log_in
 from pgharness.server.directories import PREFIX
 from pgharness.server.engine import Engine
 from pgharness.server.liveness import Identity
-from pgharness.server.quiet import quiet
+from pgharness.server.quiet import hide_deprecated_names, quiet
 from pgharness.server.running import RunningServer, major_of
 from pgharness.server.scram import verifier
 from pgharness.server.settings import SETTINGS
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "pgharness.run"
+hide_deprecated_names(testcontainers_settings)
 _DATA = "/var/lib/pgharness"
 _EngineErrors = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 _PAUSE = 0.03

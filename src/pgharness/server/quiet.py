@@ -1,10 +1,11 @@
-"""Keeping the talk of the Docker libraries out of the app's log."""
+"""Keeping the Docker libraries out of the app's log and of its tests' clock."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Iterator
+from types import ModuleType
 
 _TALKERS = ("testcontainers", "docker", "urllib3")
 
@@ -25,3 +26,11 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, propagate in zip(loggers, before, strict=True):
             logger.propagate = propagate
+
+
+def hide_deprecated_names(module: ModuleType) -> None:
+    """Leave out of ``dir(module)`` the deprecated names that testcontainers computes when asked.
+
+    freezegun asks every module for every name that dir() tells of; one of these asks the engine.
+    """
+    module.__dir__ = lambda: sorted(vars(module))  # type: ignore[method-assign]
