@@ -105,6 +105,9 @@ class RemoteRun:
     def drop_empty(self, name: str) -> None:
         self._ask("drop_empty", name)
 
+    def note(self, text: str) -> None:
+        self._ask("note", text)
+
     def abort(self, error: HarnessError) -> None:
         self._ask("abort", error)
 

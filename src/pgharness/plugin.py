@@ -140,6 +140,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         harness.get_worker()  # from here on engines join, also those of fixtures of wider scope
         if any("pg_app" in getattr(item, "fixturenames", ()) for item in session.items):
             _load_app(harness)
+        if note := _loop_note(config, session.items):
+            harness.provider.note(note)
     except HarnessError as error:
         session.items.clear()
         harness.abort(error)
@@ -153,13 +155,13 @@ def _load_app(harness: Harness) -> None:
         harness.app = load(harness.config.app, harness.config.sources["app"])
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     harness = config.stash[KEY]
     facts = harness.run.facts if harness.run is not None else None
     if facts is None or config.get_verbosity() < 0:
         return []
     harness.announced = True
-    return [report.header(facts, note=_loop_note(config, items))]
+    return [report.header(facts)]
 
 
 def _loop_note(config: pytest.Config, items: list[pytest.Item]) -> str:

@@ -13,15 +13,15 @@ NOT_STARTED = (
 )
 
 
-def header(facts: Facts, *, note: str = "") -> str:
+def header(facts: Facts) -> str:
     """``pg: 17.11 in a container (postgres:17), template 3f9c2e hit in 14 ms``."""
     server = facts.server
     took = f"{'hit' if facts.template_hit else 'built'} in {facts.template_seconds * 1000:.0f} ms"
     parts = [f"pg: {server.version} {server.detail}", f"template {facts.template[:6]} {took}"]
     if facts.tried:
         parts.append("tried before: " + "; ".join(facts.tried))
-    if note:
-        parts.append(note)
+    if facts.note:
+        parts.append(facts.note)
     return ", ".join(parts)
 
 
@@ -53,4 +53,5 @@ class Pyramid:
             for name in ("unit", "integration", "api", "other")
             if (tally := self.tiers.get(name)) is not None
         ]
-        return "; ".join([f"{header(dataclasses.replace(facts, tried=()))}, {clones}", *tiers])
+        server = header(dataclasses.replace(facts, tried=(), note=""))
+        return "; ".join([f"{server}, {clones}", *tiers])

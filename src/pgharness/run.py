@@ -41,11 +41,14 @@ class Facts:
 
     server: ServerFacts
     tried: tuple[str, ...]
+    """What ``auto`` tried before the server it took."""
     start_seconds: float
     template: str = ""
     template_hit: bool = False
     template_seconds: float = 0.0
     clones: int = 0
+    note: str = ""
+    """What the header adds, as a worker has told."""
 
 
 class Provider(Protocol):
@@ -65,6 +68,10 @@ class Provider(Protocol):
 
     def drop_empty(self, name: str) -> None:
         """Drop what `create_empty` made."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Have the header say ``text`` too."""
         ...
 
     def abort(self, error: HarnessError) -> None:
@@ -154,6 +161,11 @@ class Run:
     def drop_empty(self, name: str) -> None:
         with self._lock:
             self._databases.drop_empty(name)
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            if self.facts is not None:
+                self.facts.note = text
 
     def abort(self, error: HarnessError) -> None:
         with self._lock:

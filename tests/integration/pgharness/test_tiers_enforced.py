@@ -139,3 +139,15 @@ def test_an_unrouted_request_fails_the_test_though_the_app_swallows_it(project: 
 
     assert result.outcomes == {"failed": 1}, result.output
     assert UNROUTED in result.output
+
+
+def test_the_header_says_once_that_a_loop_per_test_is_slow(project: MakeProject) -> None:
+    adopter = project("tiers")
+    function_loops = ("-o", "asyncio_default_test_loop_scope=function")
+
+    slow = adopter.pytest(*function_loops, "-n", "2", "tests/api")
+
+    hint = ', a loop per test; asyncio_default_test_loop_scope = "session" is faster'
+    assert slow.code == 0, slow.output
+    assert slow.output.count(hint) == 1, slow.output
+    assert slow.line("pg: ").count(hint) == 0

@@ -30,10 +30,8 @@ def test_the_header_of_a_template_that_was_found() -> None:
 
 
 def test_the_header_of_a_template_that_was_built_and_what_was_tried() -> None:
-    line = header(
-        facts(template_hit=False, template_seconds=0.812, tried=("no Docker engine", "no initdb on PATH")),
-        note=SLOW_LOOPS,
-    )
+    tried = ("no Docker engine", "no initdb on PATH")
+    line = header(facts(template_hit=False, template_seconds=0.812, tried=tried, note=SLOW_LOOPS))
 
     assert line == (
         "pg: 17.11 in a container (postgres:17), template 3f9c2e built in 812 ms, "
