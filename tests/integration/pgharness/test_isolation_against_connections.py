@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -74,9 +74,10 @@ def run(program: list[Step], connect: Callable[[], Any]) -> Outcome:
         for number, (actor, action) in enumerate(program):
             try:
                 perform(connections[actor], action, number, nested[actor])
-            except DBAPIError as error:
-                if isinstance(error.orig, IsolationError):
-                    raise error.orig from None
+            except (DBAPIError, PendingRollbackError) as error:
+                cause = getattr(error, "orig", None)
+                if isinstance(cause, IsolationError):
+                    raise cause from None
                 outcome.failed.append(number)
         for connection in connections:
             connection.rollback()
