@@ -6,6 +6,7 @@ hash; ``./dev lock`` writes those files anew from ``pyproject.toml``.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ nox.options.reuse_venv = "yes"
 
 TIERS = ("unit", "integration", "api")
 PACKAGES = {"pgharness": "src/pgharness/*", "service": "service/*"}
+# The modules that adopters import from.
+PUBLIC = tuple(f"pgharness.{name}" for name in ("config", "errors", "fixtures", "plugin"))
 TOTAL_GATE = 80
 PACKAGE_GATE = 95
 PARALLEL = ("-n", "auto", "--maxprocesses=4")
@@ -84,7 +87,14 @@ def typing(session: nox.Session) -> None:
     install_locked(session, "typing")
     install_project(session)
     session.run("mypy", *session.posargs)
-    session.run("pyright", "--ignoreexternal", "--verifytypes", "pgharness")
+    command = ("pyright", "--ignoreexternal", "--verifytypes", "pgharness", "--outputjson")
+    report = json.loads(str(session.run(*command, silent=True, success_codes=[0, 1])))
+    symbols = [s for s in report["typeCompleteness"]["symbols"] if s["name"].startswith(PUBLIC)]
+    for symbol in (incomplete := [s for s in symbols if not s["isTypeKnown"] or s["isTypeAmbiguous"]]):
+        session.warn(f"{symbol['name']}: {[d['message'] for d in symbol['diagnostics']]}")
+    if incomplete or not symbols:
+        session.error(f"{len(incomplete)} of {len(symbols)} public symbols have no complete type")
+    session.log(f"all {len(symbols)} public symbols have complete types")
 
 
 @nox.session

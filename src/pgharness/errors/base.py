@@ -24,8 +24,8 @@ class HarnessError(Exception):
     ) -> None:
         self.failed = failed
         self.cause = cause
-        self.checked = tuple(checked)
-        self.fix = tuple(fix)
+        self.checked: tuple[str, ...] = tuple(checked)
+        self.fix: tuple[str, ...] = tuple(fix)
         super().__init__(self.render())
 
     def __reduce__(self) -> tuple[object, ...]:
