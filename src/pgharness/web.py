@@ -34,7 +34,7 @@ def load(value: str, source: str) -> Any:
             found = getattr(found, name)
     except Exception as error:
         reason = traceback.format_exception_only(error)[-1].strip()
-        raise AppError.not_importable(value, source, reason, sys.path[:3]) from error
+        raise AppError.not_importable(value, source, reason, list(dict.fromkeys(sys.path))[:3]) from error
     if (inspect.isroutine(found) or inspect.isclass(found)) and not _wants_scope(found):
         found = _made_by(found, value, source)
     if not callable(found):

@@ -40,16 +40,18 @@ def explain(error: BaseException, job: dict[str, Any]) -> dict[str, Any]:
             return {"kind": "elsewhere", "found": link.found}
     root = Path(job["root"]).resolve()
     message, statement = _message(chain), _statement(chain)
-    if (place := _migration(chain, [Path(directory).resolve() for directory in job["versions"]])) is not None:
+    if (step := _migration(chain, [Path(directory).resolve() for directory in job["versions"]])) is not None:
         return {
             "kind": "migration",
-            **place,
-            "file": _from_root(place["file"], root),
+            **step,
+            "file": _from_root(step["file"], root),
             "message": message,
             "statement": statement,
         }
     if type(error).__module__.startswith("alembic.") and not statement:
         return {"kind": "alembic", "message": str(error)}
+    if place := job.get("connecting"):
+        return {"kind": "not connected", "found": place, "error": message}
     trace, what = _trace(error, root)
     return {"kind": "raised", "what": what, "error": message, "trace": trace, "statement": statement}
 

@@ -115,6 +115,9 @@ def _error(result: dict[str, Any], config: Config, source: str, expected: str) -
         "migration": lambda: problems.migration_failed(**result),
         "heads": lambda: problems.two_heads(result["heads"], source),
         "elsewhere": lambda: problems.connects_elsewhere(result["found"], expected, config.env),
+        "not connected": lambda: problems.not_connected(
+            result["found"], result["error"], expected, config.env
+        ),
         "alembic": lambda: problems.alembic_refused(source, result["message"]),
         "no metadata": lambda: problems.no_metadata(*given, result["reason"]),
         "empty metadata": lambda: problems.empty_metadata(*given),

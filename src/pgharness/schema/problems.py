@@ -126,6 +126,21 @@ def connects_elsewhere(found: str, expected: str, env: Sequence[str]) -> SchemaE
     )
 
 
+def not_connected(found: str, error: str, expected: str, env: Sequence[str]) -> SchemaError:
+    """The right database by name, with a wrong host, port, user or password."""
+    return SchemaError(
+        f"the schema's code could not connect to {found}: {error}",
+        cause=f"The database is {expected}; a part of the address (host, port, user or password) comes from "
+        "somewhere the harness does not set.",
+        checked=_told(env),
+        fix=[
+            'set every part the application reads: pg_env = ["DB_HOST={host}", "DB_PORT={port}", '
+            '"DB_USER={user}", "DB_PASSWORD={password}", "DB_NAME={database}"]',
+            *_tell(),
+        ],
+    )
+
+
 def left_empty(source: str, expected: str, connected: Sequence[str], env: Sequence[str]) -> SchemaError:
     seen = (
         f"connections made: {', '.join(connected)}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import Pool
 from sqlalchemy.schema import CreateSchema
 
 from pgharness.schema.explain import ElsewhereError, JobError
@@ -30,16 +31,17 @@ _ASYNC = re.compile(r"\b(async_engine_from_config|create_async_engine|AsyncEngin
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Do the job; returns what the parent checks."""
-    connected = _watch(job["database"])
+    connected = _watch(job)
     result = _upgrade(job) if job["task"] == "upgrade" else _create_all(job)
     return {**result, "connected": connected}
 
 
-def _watch(database: str) -> list[str]:
-    """Record where SQLAlchemy connects, and refuse another PostgreSQL database than ``database``.
+def _watch(job: dict[str, Any]) -> list[str]:
+    """Record where SQLAlchemy connects, and refuse another PostgreSQL database than the job's.
 
     Tests must never migrate a developer's database because a variable was forgotten. The name is
-    enough to tell: no other database on any server has it.
+    enough to tell: no other database on any server has it. ``job["connecting"]`` is the place of a
+    connection that has not been made yet.
     """
     connected: list[str] = []
 
@@ -49,10 +51,15 @@ def _watch(database: str) -> list[str]:
             return
         name = cparams.get("database") or cparams.get("dbname")
         place = f"{name} on {cparams.get('host') or 'localhost'}:{cparams.get('port') or 5432}"
-        if name is not None and name != database:
+        if name is not None and name != job["database"]:
             raise ElsewhereError(place)
+        job["connecting"] = place
         if place not in connected:
             connected.append(place)
+
+    @event.listens_for(Pool, "connect")
+    def made(_connection: Any, _record: Any) -> None:
+        job.pop("connecting", None)
 
     return connected
 

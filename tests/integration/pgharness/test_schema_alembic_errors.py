@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -263,3 +265,45 @@ def test_migrations_that_ran_on_something_else(tmp_path: Path, server: Server, d
     found = message(alembic_project(tmp_path, env=env), server, database)
 
     assert "  - no connection was made through SQLAlchemy\n" in found
+
+
+PARTS_ENV = ASYNC_ENV.replace(
+    'async_engine_from_config(config.get_section("alembic"), poolclass=pool.NullPool)',
+    'create_async_engine(URL.create("postgresql+asyncpg", **PARTS), poolclass=pool.NullPool)',
+).replace("async_engine_from_config", "create_async_engine")
+SET_EVERY_PART = (
+    '  - set every part the application reads: pg_env = ["DB_HOST={host}", "DB_PORT={port}", '
+    '"DB_USER={user}", "DB_PASSWORD={password}", "DB_NAME={database}"]\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"host": "127.0.0.1", "port": 1},
+            f"ConnectionRefusedError: [Errno {errno.ECONNREFUSED}] Connect call failed ('127.0.0.1', 1)",
+        ),
+        ({"username": "nobody"}, 'password authentication failed for user "nobody"'),
+    ],
+)
+def test_an_address_of_which_only_parts_were_set(
+    tmp_path: Path, server: Server, database: str, wrong: dict[str, object], said: str
+) -> None:
+    address = server.address
+    right = {"host": address.host, "port": address.port, "username": address.user, "database": database}
+    parts = {**right, "password": address.password, **wrong}
+    env = f"from sqlalchemy import URL\n\nPARTS = {parts!r}\n" + textwrap.dedent(PARTS_ENV)
+
+    found = message(alembic_project(tmp_path, env=env), server, database, env=["DB_NAME={database}"])
+
+    assert found == (
+        "pgharness: the schema's code could not connect to "
+        f"{NAME} on {parts['host']}:{parts['port']}: {said}\n"
+        f"The database is {NAME} on {address.host}:{address.port}; "
+        "a part of the address (host, port, user or password) comes from somewhere the harness does not set.\n"
+        "Checked:\n"
+        "  - pg_env sets DB_NAME\n"
+        "  - env.py is given sqlalchemy.url and config.attributes['pgharness_url']\n"
+        + TELL.replace("either:\n", "either:\n" + SET_EVERY_PART)
+    )
