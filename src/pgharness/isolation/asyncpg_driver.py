@@ -15,7 +15,7 @@ import asyncpg
 
 from pgharness.background import background
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import LinkState, Target, Test
+from pgharness.isolation.link import DEFAULT, LinkState, Target, Test
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
@@ -208,8 +208,7 @@ class AsyncpgLink:
             async with self.lock():
                 connection = await self.ready()
                 for name in unknown:
-                    value = await connection.fetchval("SELECT current_setting($1, true)", name)
-                    self.state.defaults[name] = value or ""
+                    self.state.defaults[name] = await connection.fetchval(DEFAULT.format("$1"), name) or ""
 
 
 def _aborts(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ import asyncpg
 from pgharness.errors import IsolationError
 from pgharness.isolation.asyncpg_driver import AsyncpgLink
 from pgharness.isolation.asyncpg_statements import VirtualCursor, VirtualPrepared, VirtualTransaction
-from pgharness.isolation.link import Test, level_of, local_setting
+from pgharness.isolation.link import SessionSettings, Test, level_of, local_setting
 from pgharness.isolation.origin import origin
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import SAVEPOINTS, Statement, classify
@@ -40,7 +40,7 @@ class VirtualConnection:
         record_class: type | None = None,
     ) -> None:
         self._link_of_test = link
-        self._settings = settings
+        self.settings = SessionSettings(settings)
         self._record_class = record_class
         self._transaction: Transaction | None = None
         self._test: Test | None = None
@@ -62,7 +62,7 @@ class VirtualConnection:
     def _begin(self, isolation: str | None, readonly: bool) -> None:
         link = self._current_link()
         self._transaction = Transaction(
-            origin(), read_only=readonly, snapshot=level_of(isolation), settings=self._settings
+            origin(), read_only=readonly, snapshot=level_of(isolation), settings=self.settings.current
         )
         self._test, self._link = link.state.test, link
 
@@ -73,7 +73,8 @@ class VirtualConnection:
         if transaction is None or link is None or transaction.ended or test is not link.state.test:
             return  # what a test left open was rolled back with it
         if commit:
-            link.state.commit(transaction)
+            if link.state.commit(transaction):
+                self.settings.keep(transaction)
         else:
             link.state.rollback(transaction)
 
@@ -86,6 +87,7 @@ class VirtualConnection:
             raise IsolationError.transaction_of_earlier_test(
                 link.state.test.id if link.state.test else "", began, self._test.id if self._test else ""
             )
+        self.settings.serve(link.state.test)
         return link
 
     # -- statements -------------------------------------------------------------------------------
@@ -107,15 +109,33 @@ class VirtualConnection:
             return None
         setting = local_setting(statement, query, tuple(args))
         transaction = self._transaction
+        if statement.session_setting:
+            await link.reach(lambda: link.know_defaults({statement.session_setting: ""}))
         if transaction is not None:
-            return await link.reach(lambda: link.run(transaction, statement, call, setting))
-        single = Transaction(origin(), settings=self._settings)
+            return await link.reach(lambda: self._perform(link, transaction, statement, call, setting))
+        single = Transaction(origin(), settings=self.settings.current)
         try:
-            result = await link.reach(lambda: link.run(single, statement, call, setting))
+            result = await link.reach(lambda: self._perform(link, single, statement, call, setting))
         except BaseException:
             link.state.rollback(single)
             raise
         link.state.commit(single)
+        self.settings.keep(single)
+        return result
+
+    async def _perform(
+        self,
+        link: AsyncpgLink,
+        transaction: Transaction,
+        statement: Statement,
+        call: Callable[[asyncpg.Connection[Any]], Awaitable[T]],
+        setting: str,
+    ) -> T:
+        result = await link.run(transaction, statement, call, setting)
+        if name := statement.session_setting:
+            query = "SELECT current_setting($1, true)"
+            value = await link.run(transaction, _FETCH, lambda c: c.fetchval(query, name))
+            link.state.changed(transaction, name, value or "")
         return result
 
     async def _control(self, link: AsyncpgLink, statement: Statement, query: str) -> None:

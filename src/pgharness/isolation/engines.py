@@ -94,7 +94,7 @@ class Engines:
                 return bool(found == self.database)
         return False
 
-    def _checkout(self, _connection: Any, record: Any, _proxy: Any) -> None:
+    def _checkout(self, connection: Any, record: Any, _proxy: Any) -> None:
         """Refuse to hand out what a pool has kept from a test of another isolation."""
         kept = record.info.get(self._key)
         if kept is None:
@@ -104,3 +104,6 @@ class Engines:
             raise IsolationError.outside_test(origin(), self.outsider)
         if kept != wanted:
             raise exc.InvalidatePoolError
+        if kept == "virtual":
+            virtual = getattr(connection, "driver_connection", connection)
+            virtual.settings.made(virtual._transaction)  # noqa: SLF001 - our own class

@@ -14,6 +14,8 @@ from pgharness.isolation.stack import Stack, Transaction
 from pgharness.isolation.statements import Statement
 
 T = TypeVar("T")
+DEFAULT = "SELECT reset_val FROM pg_settings WHERE name = lower({})"
+"""The value that RESET would give a parameter, whatever a transaction has set."""
 DriverName = Literal["asyncpg", "psycopg"]
 Level = Literal["", "REPEATABLE READ", "SERIALIZABLE"]
 
@@ -110,6 +112,10 @@ class LinkState:
                 self.test.errors.append(error)
             raise
 
+    def changed(self, transaction: Transaction, name: str, value: str) -> None:
+        with self.guard:
+            self.stack.changed(transaction, name, value)
+
     def failed(self, transaction: Transaction) -> None:
         with self.guard:
             self.stack.failed(transaction)
@@ -144,6 +150,36 @@ class LinkState:
         with self.guard:
             if self.stack.diverged is None:
                 self.stack.diverged = IsolationError.interrupted(self.stack.test)
+
+
+class SessionSettings:
+    """The run-time parameters of one virtual connection, which its transactions begin with.
+
+    A pool keeps a connection for longer than a test: what a test sets is forgotten with it, what
+    the connection was made with, by its arguments or by a listener to "connect", is not.
+    """
+
+    def __init__(self, asked: Mapping[str, str]) -> None:
+        self.current: Mapping[str, str] = dict(asked)
+        self._asked: Mapping[str, str] = self.current
+        self._made = False
+        self._test: Test | None = None
+
+    def made(self, transaction: Transaction | None) -> None:
+        """The connection is handed out for the first time; what it has set by now stays."""
+        if not self._made:
+            self._made = True
+            self._asked = self.current if transaction is None else transaction.settings
+
+    def serve(self, test: Test | None) -> None:
+        if test is not self._test:
+            self._test = test
+            if self._made:
+                self.current = self._asked
+
+    def keep(self, transaction: Transaction) -> None:
+        """``transaction`` has committed, and what it set with it."""
+        self.current = transaction.settings
 
 
 _SET_CONFIG = re.compile(

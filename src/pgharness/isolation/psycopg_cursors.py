@@ -26,7 +26,11 @@ class _TextMixin:
         statement = classify(text)
         if statement.kind in ("plain", "empty", "refused"):
             conn._query_args = params
+            if statement.session_setting:
+                conn._current_link().know_defaults({statement.session_setting: ""})
             yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
+            if statement.session_setting:
+                conn._changed(statement.session_setting)
             return
         if statement.kind not in SAVEPOINTS:
             yield from self._by_hand(statement, text)

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import generators, pq
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import LinkState, Target, Test
+from pgharness.isolation.link import DEFAULT, LinkState, Target, Test
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
@@ -130,8 +130,15 @@ class PsycopgLink:
         """Learn the server's values of the parameters in ``settings``."""
         for name in settings:
             if name not in self.state.defaults:
-                row = self.connection().execute("SELECT current_setting(%s, true)", (name,)).fetchone()
-                self.state.defaults[name] = (row and row[0]) or ""
+                self.state.defaults[name] = self._value(DEFAULT.format("%s"), name)
+
+    def setting(self, name: str) -> str:
+        """The value of the parameter ``name`` at this moment."""
+        return self._value("SELECT current_setting(%s, true)", name)
+
+    def _value(self, query: str, name: str) -> str:
+        row = self.connection().execute(query, (name,)).fetchone()
+        return str((row and row[0]) or "")
 
     # -- generators, run while the lock is held ---------------------------------------------------------
 

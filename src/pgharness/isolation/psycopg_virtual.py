@@ -16,7 +16,7 @@ from psycopg import pq
 from psycopg.adapt import AdaptersMap
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import Test, level_of, local_setting
+from pgharness.isolation.link import SessionSettings, Test, level_of, local_setting
 from pgharness.isolation.origin import origin
 from pgharness.isolation.psycopg_cursors import settings_of, text_of, with_text
 from pgharness.isolation.psycopg_driver import PsycopgLink
@@ -71,8 +71,8 @@ class VirtualMixin(Base):
         self._autocommit = bool(options.get("autocommit", False))
         self._prepared = current.prepared
         self.lock = current.lock  # type: ignore[assignment]
-        self._settings = settings_of(options.get("options"))
-        current.know_defaults(self._settings)
+        self.settings = SessionSettings(settings_of(options.get("options")))
+        current.know_defaults(self.settings.current)
         if options.get("row_factory"):
             self.row_factory = options["row_factory"]
         self.cursor_factory = with_text(options.get("cursor_factory") or self.cursor_factory)
@@ -90,6 +90,7 @@ class VirtualMixin(Base):
                 link.state.stack.test, began, self._test.id if self._test else ""
             )
         self._follow(link)
+        self.settings.serve(link.state.test)
         return link
 
     def _follow(self, link: PsycopgLink) -> None:
@@ -126,12 +127,21 @@ class VirtualMixin(Base):
         setting = local_setting(statement, text or "", args)
         if self._transaction is None:
             if self._autocommit:
-                link.single = single = Transaction(origin(), settings=self._settings)
+                link.single = single = Transaction(origin(), settings=self.settings.current)
                 yield from link.begin_statement(single, statement, setting)
                 return
             self._begin(link)
         assert self._transaction is not None  # noqa: S101 - for the type checker
         yield from link.begin_statement(self._transaction, statement, setting)
+
+    def _changed(self, name: str) -> None:
+        """The last statement has set the parameter ``name`` for the session."""
+        link = self._current_link()
+        transaction = self._transaction or link.single
+        if transaction is not None:
+            link.state.changed(transaction, name, link.setting(name))
+            if self._transaction is None:
+                self.settings.keep(transaction)
 
     def _begin(self, link: PsycopgLink) -> None:
         level = self._isolation_level
@@ -139,7 +149,7 @@ class VirtualMixin(Base):
             origin(),
             read_only=bool(self._read_only),
             snapshot=level_of(level.name if level is not None else None),
-            settings=self._settings,
+            settings=self.settings.current,
         )
         self._test = link.state.test
 
@@ -180,7 +190,8 @@ class VirtualMixin(Base):
         link = test.link
         link.note_failure()
         if commit:
-            link.state.commit(transaction)
+            if link.state.commit(transaction):
+                self.settings.keep(transaction)
         else:
             link.state.rollback(transaction)
 

@@ -113,6 +113,11 @@ class Stack:
                     reader.overlapped[transaction] = None
         return sql
 
+    def changed(self, transaction: Transaction, name: str, value: str) -> None:
+        """A statement of ``transaction`` has set the parameter ``name`` for its session."""
+        transaction.settings = {**transaction.settings, name: value}
+        self._settings = {**self._settings, name: value}
+
     def failed(self, transaction: Transaction) -> None:
         """A statement of ``transaction`` failed on the server: the innermost savepoint is aborted.
 

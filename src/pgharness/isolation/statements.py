@@ -23,7 +23,8 @@ class Statement:
 
     ``writes`` is False only where the text cannot change a row whatever its functions do not;
     ``words`` are the identifiers before a parenthesis, the functions it may call.
-    ``changes_schema`` is True for DDL. ``local_setting`` names the parameter of a ``SET LOCAL``.
+    ``changes_schema`` is True for DDL. ``local_setting`` names the parameter of a ``SET LOCAL``,
+    ``session_setting`` that of a SET or RESET for the whole session.
     """
 
     kind: Kind
@@ -32,6 +33,7 @@ class Statement:
     words: frozenset[str] = frozenset()
     changes_schema: bool = False
     local_setting: str = ""
+    session_setting: str = ""
 
 
 _COMMENT = re.compile(
@@ -72,6 +74,12 @@ _WRITING = re.compile(
 _CALL = re.compile(r"([^\W\d][\w$]*)\"?\s*\(")
 _SCHEMA = frozenset(("create", "alter", "drop", "reindex", "comment", "grant", "revoke", "do", "import"))
 _SET_LOCAL = re.compile(r"set\s+local\s+(time\s+zone|session\s+authorization|[\w.\"]+)", re.IGNORECASE)
+_SET_SESSION = re.compile(
+    r"set\s+(session\s+authorization)\b"
+    r"|set\s+(?:session\s+)?(?!(?:local|session|transaction|constraints|characteristics)\b)(time\s+zone|[\w.\"]+)"
+    r"|reset\s+(?!all\b)(session\s+authorization|[\w.\"]+)",
+    re.IGNORECASE,
+)
 _SPELLINGS = {
     "time zone": "timezone",
     "session authorization": "session_authorization",
@@ -99,7 +107,13 @@ def classify(text: str) -> Statement:
         words=frozenset(name.lower() for name in _CALL.findall(body)),
         changes_schema=word in _SCHEMA,
         local_setting=_parameter(local[1]) if local else "",
+        session_setting=_session_setting(body) if word in ("set", "reset") else "",
     )
+
+
+def _session_setting(body: str) -> str:
+    found = _SET_SESSION.match(body)
+    return _parameter(next(name for name in found.groups() if name)) if found else ""
 
 
 def _parameter(name: str) -> str:

@@ -135,3 +135,24 @@ def test_changes_of_the_schema(text: str, *, changes: bool) -> None:
 )
 def test_the_parameter_of_set_local(text: str, parameter: str) -> None:
     assert classify(text).local_setting == parameter
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("SET search_path TO a, b", "search_path"),
+        ("set session statement_timeout = 5", "statement_timeout"),
+        ('SET "app.user" = 1', "app.user"),
+        ("SET TIME ZONE 'UTC'", "timezone"),
+        ("SET SESSION AUTHORIZATION bob", "session_authorization"),
+        ("RESET search_path", "search_path"),
+        ("RESET ALL", ""),
+        ("SET LOCAL search_path TO a", ""),
+        ("SET TRANSACTION READ ONLY", ""),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", ""),
+        ("SET CONSTRAINTS ALL IMMEDIATE", ""),
+        ("SELECT 1", ""),
+    ],
+)
+def test_the_parameter_that_a_statement_sets_for_its_session(text: str, name: str) -> None:
+    assert classify(text).session_setting == name
