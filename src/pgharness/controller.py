@@ -5,7 +5,9 @@ So there is one server however many workers, and the controller alone creates an
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import socket
 import threading
 from multiprocessing.connection import Client, Listener
 from typing import Any
@@ -24,13 +26,12 @@ class Controller:
     def __init__(self, run: Run) -> None:
         self._run = run
         self.key = secrets.token_bytes(16)
-        self._listener = Listener(authkey=self.key)
+        # Loopback and not a socket file, whose directory would outlive a controller that is killed.
+        self._listener = Listener(("127.0.0.1", 0), authkey=self.key)
+        self.address: Any = self._listener.address
         self._closing = False
-        threading.Thread(target=self._accept, name="pgharness-controller", daemon=True).start()
-
-    @property
-    def address(self) -> Any:
-        return self._listener.address
+        self._thread = threading.Thread(target=self._accept, name="pgharness-controller", daemon=True)
+        self._thread.start()
 
     def _accept(self) -> None:
         while not self._closing:
@@ -59,7 +60,11 @@ class Controller:
                     return
 
     def close(self) -> None:
+        """Let nobody in any more; a listener closed under a waiting accept() would let in one."""
         self._closing = True
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.address, timeout=1).close()
+        self._thread.join(timeout=1)
         self._listener.close()
 
 
@@ -81,7 +86,7 @@ class RemoteRun:
     """
 
     def __init__(self, address: Any, key: bytes) -> None:
-        self._connection = Client(address, authkey=key)
+        self._connection = Client(tuple(address), authkey=key)
         self._lock = threading.Lock()
 
     def _ask(self, name: str, *args: Any) -> Any:
