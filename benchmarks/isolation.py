@@ -5,7 +5,7 @@
 Every suite runs the same number of tests in a pytest of its own, on one server that this script
 starts (local binaries, data on tmpfs, durability off); the rounds alternate between the suites.
 The figure of a suite is the median time of a test over all rounds, less that of an empty async
-test, in milliseconds. Needs the benchmark dependency group (pytest-postgresql).
+test, in milliseconds. Needs pytest-postgresql beside what the tests need.
 """
 
 from __future__ import annotations
