@@ -14,3 +14,6 @@ __all__ = [
     "ServerError",
     "TierError",
 ]
+
+for _name in __all__:
+    globals()[_name].__module__ = __name__  # where users import it from, and what tracebacks say
