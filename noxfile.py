@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tarfile
 import zipfile
@@ -32,6 +33,10 @@ PARALLEL = ("-n", "auto", "--maxprocesses=4")
 LOCKS = {"test": True, "typing": True, "service": False, "lint": False, "build": False, "dev": False}
 ROOT = Path(__file__).parent
 STOP_SECONDS = 20.0
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would the runs that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def install_locked(session: nox.Session, group: str) -> None:
@@ -64,8 +69,10 @@ def run_tier(session: nox.Session, tier: str, *options: str) -> None:
     for left in ROOT.glob(f"{data.name}*"):
         left.unlink()
     env = {"COVERAGE_FILE": str(data)}
-    run_pytest(session, "coverage", "run", "-m", "pytest", f"tests/{tier}", *options, env=env)
-    session.run("coverage", "combine", "--quiet", env=env)
+    try:
+        run_pytest(session, "coverage", "run", "-m", "pytest", f"tests/{tier}", *options, env=env)
+    finally:
+        session.run("coverage", "combine", "--quiet", env=env)
 
 
 def run_pytest(session: nox.Session, *command: str, env: dict[str, str] | None = None) -> None:
