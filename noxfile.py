@@ -49,8 +49,9 @@ def install_project(session: nox.Session) -> None:
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
 
 
-def data_file(tier: str) -> Path:
-    return ROOT / f".coverage.{tier}"
+def data_file(name: str) -> Path:
+    """Where the data of a tier are; by another name than ``.coverage.*``, which any report takes and deletes."""
+    return ROOT / ".coverage-data" / name
 
 
 def run_tier(session: nox.Session, tier: str, *options: str) -> None:
@@ -66,7 +67,8 @@ def run_tier(session: nox.Session, tier: str, *options: str) -> None:
         run_pytest(session, "pytest", *where, *options, *session.posargs)
         return
     data = data_file(tier)
-    for left in ROOT.glob(f"{data.name}*"):
+    data.parent.mkdir(exist_ok=True)
+    for left in data.parent.glob(f"{data.name}*"):
         left.unlink()
     env = {"COVERAGE_FILE": str(data)}
     try:
@@ -160,7 +162,8 @@ def coverage(session: nox.Session) -> None:
         install_project(session)
     for tier in missing:
         run_tier(session, tier, *(() if tier == "unit" else PARALLEL))
-    session.run("coverage", "combine", "--quiet", "--keep", *(data_file(tier).name for tier in TIERS))
+    session.env["COVERAGE_FILE"] = str(data_file("all"))
+    session.run("coverage", "combine", "--quiet", "--keep", *(str(data_file(tier)) for tier in TIERS))
     session.run("coverage", "report", *session.posargs)
     gates = [("total", TOTAL_GATE, "*")]
     gates += [(package, PACKAGE_GATE, pattern) for package, pattern in PACKAGES.items()]

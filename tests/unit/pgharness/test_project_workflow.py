@@ -62,7 +62,7 @@ def test_coverage_takes_the_data_of_every_tier() -> None:
     }
 
     assert sorted(JOBS["coverage"]["needs"]) == project_files.tiers()
-    assert uploaded == {f".coverage.{tier}" for tier in project_files.tiers()}
+    assert uploaded == {f".coverage-data/{tier}" for tier in project_files.tiers()}
 
 
 @pytest.mark.parametrize("tier", project_files.tiers())
