@@ -50,7 +50,7 @@ def install_project(session: nox.Session) -> None:
 
 
 def data_file(name: str) -> Path:
-    """Where the data of a tier are; by another name than ``.coverage.*``, which any report takes and deletes."""
+    """Where the data of a tier are: not ``.coverage.*``, which every report takes in and deletes."""
     return ROOT / ".coverage-data" / name
 
 
