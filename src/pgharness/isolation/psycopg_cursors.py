@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import psycopg
@@ -50,14 +50,33 @@ class _TextMixin:
             raise IsolationError.raw_control(conn._current_link().state.stack.test, text.strip(), origin())
 
 
+# What precedes a statement cannot be sent in pipeline mode, in which psycopg's own executemany() is.
+
+
+class _ManyMixin(_TextMixin):
+    def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
+        with self._conn.lock:
+            self._conn.wait(self._executemany_gen_no_pipeline(query, params_seq, returning))  # type: ignore[attr-defined]
+
+
+class _AsyncManyMixin(_TextMixin):
+    async def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
+        async with self._conn.lock:
+            await self._conn.wait(self._executemany_gen_no_pipeline(query, params_seq, returning))  # type: ignore[attr-defined]
+
+
 _WITH_TEXT: dict[Any, Any] = {}
 
 
 def with_text(factory: Any) -> Any:
     """``factory``, a cursor class, with `_TextMixin` before it."""
     if factory not in _WITH_TEXT:
+        if issubclass(factory, psycopg.ServerCursor | psycopg.AsyncServerCursor):
+            mixin: type = _TextMixin  # a server-side cursor refuses executemany()
+        else:
+            mixin = _AsyncManyMixin if issubclass(factory, psycopg.AsyncCursor) else _ManyMixin
         made = issubclass(factory, _TextMixin)
-        _WITH_TEXT[factory] = factory if made else type(factory.__name__, (_TextMixin, factory), {})
+        _WITH_TEXT[factory] = factory if made else type(factory.__name__, (mixin, factory), {})
     return _WITH_TEXT[factory]
 
 

@@ -1,0 +1,403 @@
+"""The drivers' own interfaces, under SQLAlchemy: joined, they answer as on a real connection.
+
+Each program talks to the driver connection that an engine holds and lists what it saw. It runs once
+joined, once on a connection of its own, and the lists are to be equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+from psycopg import pq, sql
+from psycopg.rows import dict_row
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from pgharness.fixtures import Database
+from tests.support.joined import Joined
+
+Seen = list[Any]
+
+
+@pytest.fixture
+def joined(pg_empty_database: Database) -> Iterator[Joined]:
+    made = Joined(pg_empty_database.url)
+    yield made
+    made.close()
+
+
+def error(call: Callable[[], Any]) -> str:
+    """The name of the psycopg error that ``call`` raises."""
+    try:
+        call()
+    except psycopg.Error as raised:
+        return type(raised).__name__
+    return "none"
+
+
+async def async_error(awaitable: Awaitable[Any]) -> str:
+    """The name of the driver's error that ``awaitable`` raises."""
+    try:
+        await awaitable
+    except (psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as raised:
+        return type(raised).__name__
+    return "none"
+
+
+# -- psycopg ------------------------------------------------------------------------------------------
+
+CREATE = "CREATE TABLE t (x int PRIMARY KEY, y text)"
+
+
+def rows(raw: psycopg.Connection[Any]) -> list[int]:
+    return [x for (x,) in raw.execute("SELECT x FROM t ORDER BY x")]
+
+
+def transaction_blocks(raw: psycopg.Connection[Any]) -> Seen:
+    raw.execute(CREATE)
+    raw.commit()
+    seen: Seen = []
+    with raw.transaction():
+        raw.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(psycopg.errors.UniqueViolation), raw.transaction():
+            raw.execute("INSERT INTO t VALUES (1)")
+        with raw.transaction("named"):
+            raw.execute("INSERT INTO t VALUES (2)")
+        with raw.transaction():
+            raw.execute("INSERT INTO t VALUES (3)")
+            raise psycopg.Rollback
+        with raw.transaction(force_rollback=True):
+            raw.execute("INSERT INTO t VALUES (4)")
+        seen += [rows(raw), raw.info.transaction_status.name]
+        seen += [error(raw.commit), error(raw.rollback)]
+    seen += [raw.info.transaction_status.name, rows(raw)]
+    raw.rollback()
+    return [*seen, rows(raw)]
+
+
+def failures(raw: psycopg.Connection[Any]) -> Seen:
+    raw.execute(CREATE)
+    raw.commit()
+    raw.execute("INSERT INTO t VALUES (1)")
+    seen: Seen = [error(lambda: raw.execute("INSERT INTO t VALUES (1)")), raw.info.transaction_status.name]
+    seen += [error(lambda: raw.execute("SELECT 1")), error(lambda: raw.execute("SAVEPOINT s"))]
+    raw.rollback()
+    seen += [rows(raw), error(lambda: raw.execute("RELEASE SAVEPOINT nowhere"))]
+    raw.rollback()
+    raw.execute("INSERT INTO t VALUES (2)")
+    raw.execute("SAVEPOINT s")
+    seen += [error(lambda: raw.execute("SELEC")), error(lambda: raw.execute("ROLLBACK TO SAVEPOINT s"))]
+    raw.execute("RELEASE s")
+    raw.commit()
+    return [*seen, rows(raw)]
+
+
+def statements(raw: psycopg.Connection[Any]) -> Seen:
+    raw.execute(CREATE)
+    raw.commit()
+    cursor = raw.cursor()
+    cursor.executemany("INSERT INTO t VALUES (%s, %s)", [(n, f"row {n}") for n in range(5)])
+    seen: Seen = [cursor.rowcount]
+    cursor.executemany("INSERT INTO t (x) VALUES (%s) RETURNING x", [(7,), (8,)], returning=True)
+    seen += [cursor.fetchone(), cursor.nextset(), cursor.fetchone()]
+    with cursor.copy("COPY t FROM STDIN") as copy:
+        copy.write_row((9, None))
+    with cursor.copy("COPY (SELECT x FROM t ORDER BY x) TO STDOUT") as copy:
+        seen += [list(copy.rows())]
+    with raw.cursor("held") as held:
+        held.itersize = 2
+        held.execute("SELECT x FROM t ORDER BY x")
+        seen += [held.fetchone(), held.fetchmany(2), error(lambda: held.executemany("SELECT 1", []))]
+        held.scroll(1)
+        seen += [list(held)]
+    query = sql.SQL("SELECT {} FROM {} WHERE x < %s").format(sql.Identifier("y"), sql.Identifier("t"))
+    seen += [raw.execute(query, (2,)).fetchall(), raw.execute(b"SELECT 1").fetchone()]
+    seen += [raw.cursor(row_factory=dict_row).execute("SELECT 2 AS two").fetchone()]
+    seen += [list(raw.cursor().stream("SELECT x FROM t WHERE x > %s ORDER BY x", (7,)))]
+    seen += [raw.execute("").description, raw.execute("-- nothing").description]
+    return [*seen, error(raw.cursor().fetchone)]
+
+
+def read_only_and_isolation(raw: psycopg.Connection[Any]) -> Seen:
+    raw.execute(CREATE)
+    seen: Seen = [error(lambda: raw.set_read_only(True)), error(lambda: raw.set_autocommit(True))]
+    raw.commit()
+    raw.read_only = True
+    seen += [error(lambda: raw.execute("INSERT INTO t VALUES (1)"))]
+    raw.rollback()
+    raw.read_only = None
+    raw.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+    raw.execute("INSERT INTO t VALUES (1)")
+    raw.commit()
+    raw.isolation_level = None
+    return [*seen, rows(raw)]
+
+
+def settings(raw: psycopg.Connection[Any]) -> Seen:
+    def shown() -> Any:
+        return raw.execute("SHOW work_mem").fetchone()
+
+    raw.execute("SET work_mem = '1MB'")
+    seen: Seen = [shown()]
+    raw.rollback()
+    raw.execute("SET LOCAL work_mem = '2MB'")
+    seen += [shown()]
+    raw.commit()
+    raw.execute("SET work_mem = '3MB'")
+    raw.commit()
+    seen += [shown()]
+    raw.rollback()
+    return [*seen, shown()]
+
+
+def closing(raw: psycopg.Connection[Any]) -> Seen:
+    with raw:
+        raw.execute(CREATE)
+        raw.execute("INSERT INTO t VALUES (1)")
+    return [raw.closed, error(lambda: raw.execute("SELECT 1")), error(raw.cursor), error(raw.close)]
+
+
+def autocommit(raw: psycopg.Connection[Any]) -> Seen:
+    raw.commit()
+    raw.autocommit = True
+    raw.execute(CREATE)
+    raw.execute("INSERT INTO t VALUES (1)")
+    seen: Seen = [error(lambda: raw.execute("INSERT INTO t VALUES (1)")), rows(raw)]
+    seen += [raw.info.transaction_status.name, error(lambda: raw.execute("SAVEPOINT s"))]
+    raw.execute("BEGIN")
+    raw.execute("INSERT INTO t VALUES (2)")
+    seen += [raw.info.transaction_status.name]
+    raw.execute("ROLLBACK")
+    raw.execute("BEGIN")
+    raw.execute("INSERT INTO t VALUES (3)")
+    raw.execute("SAVEPOINT s")
+    raw.execute("INSERT INTO t VALUES (4)")
+    raw.execute("ROLLBACK TO s")
+    raw.execute("COMMIT")
+    seen += [raw.info.transaction_status.name, rows(raw)]
+    with raw.transaction():
+        raw.execute("INSERT INTO t VALUES (5)")
+        seen += [raw.info.transaction_status == pq.TransactionStatus.INTRANS]
+    raw.execute("SET work_mem = '1MB'")
+    return [*seen, rows(raw), raw.execute("SHOW work_mem").fetchone()]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        transaction_blocks,
+        failures,
+        statements,
+        read_only_and_isolation,
+        settings,
+        closing,
+        autocommit,
+    ],
+)
+def test_psycopg(
+    joined: Joined, pg_empty_database: Database, program: Callable[[psycopg.Connection[Any]], Seen]
+) -> None:
+    def run() -> Seen:
+        engine = create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
+        holder = engine.raw_connection()
+        raw = holder.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        try:
+            return program(raw)
+        finally:
+            holder.invalidate()
+
+    with joined.test():
+        seen = run()
+
+    assert seen == run()
+
+
+async def async_program(raw: psycopg.AsyncConnection[Any]) -> Seen:
+    await raw.execute(CREATE)
+    await raw.commit()
+    seen: Seen = []
+    async with raw.transaction():
+        await raw.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            async with raw.transaction():
+                await raw.execute("INSERT INTO t VALUES (1)")
+        async with raw.transaction(force_rollback=True):
+            await raw.execute("INSERT INTO t VALUES (2)")
+        seen += [await async_error(raw.commit()), raw.info.transaction_status.name]
+    cursor = raw.cursor()
+    await cursor.executemany("INSERT INTO t VALUES (%s)", [(5,), (6,)])
+    async with cursor.copy("COPY t FROM STDIN") as copy:
+        await copy.write_row((9, "nine"))
+    async with raw.cursor("held") as held:
+        await held.execute("SELECT x FROM t ORDER BY x")
+        seen += [await held.fetchmany(2), await held.fetchall()]
+    seen += [[row async for row in raw.cursor().stream("SELECT y FROM t WHERE x = 9")]]
+    seen += [await async_error(raw.execute("SELEC")), await async_error(raw.execute("SELECT 1"))]
+    await raw.rollback()
+    seen += [await (await raw.execute("SELECT count(*) FROM t")).fetchone()]
+    await raw.rollback()
+    await raw.set_autocommit(True)
+    await raw.execute("BEGIN")
+    await raw.execute("INSERT INTO t VALUES (7)")
+    await raw.execute("COMMIT")
+    seen += [await (await raw.execute("SELECT count(*) FROM t")).fetchone(), raw.closed]
+    await raw.close()
+    return [*seen, raw.closed, await async_error(raw.execute("SELECT 1"))]
+
+
+async def test_psycopg_async(joined: Joined, pg_empty_database: Database) -> None:
+    async def run() -> Seen:
+        engine = create_async_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
+        async with engine.connect() as connection:
+            fairy = await connection.get_raw_connection()
+            raw = fairy.driver_connection
+            assert isinstance(raw, psycopg.AsyncConnection)
+            try:
+                return await async_program(raw)
+            finally:
+                await connection.invalidate()
+
+    with joined.test():
+        seen = await run()
+
+    assert seen == await run()
+
+
+# -- asyncpg ------------------------------------------------------------------------------------------
+
+
+class Row(asyncpg.Record):
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+async def blocks(raw: Any) -> Seen:
+    await raw.execute(CREATE)
+    seen: Seen = [raw.is_in_transaction()]
+    async with raw.transaction():
+        await raw.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            async with raw.transaction():
+                await raw.execute("INSERT INTO t VALUES (1)")
+        seen += [await raw.fetchval("SELECT count(*) FROM t"), raw.is_in_transaction()]
+    outer = raw.transaction()
+    await outer.start()
+    await raw.execute("INSERT INTO t VALUES (2)")
+    inner = raw.transaction()
+    await inner.start()
+    await raw.execute("INSERT INTO t VALUES (3)")
+    await inner.commit()
+    seen += [await async_error(raw.execute("INSERT INTO t VALUES (1)"))]
+    seen += [await async_error(raw.execute("SELECT 1")), await async_error(raw.execute("SAVEPOINT s"))]
+    await outer.rollback()
+    async with raw.transaction(readonly=True):
+        seen += [await async_error(raw.execute("INSERT INTO t VALUES (4)"))]
+    return [*seen, await raw.fetch("SELECT x FROM t ORDER BY x"), raw.is_in_transaction()]
+
+
+async def by_hand(raw: Any) -> Seen:
+    await raw.execute(CREATE)
+    seen: Seen = [await async_error(raw.execute("SAVEPOINT s"))]
+    seen += [await raw.execute("BEGIN"), await raw.execute("INSERT INTO t VALUES (1)")]
+    seen += [await raw.execute("SAVEPOINT s"), await raw.execute("INSERT INTO t VALUES (2)")]
+    seen += [await raw.execute("ROLLBACK TO SAVEPOINT s"), await raw.execute("RELEASE SAVEPOINT s")]
+    seen += [await async_error(raw.execute("SAVEPOINT t")), await async_error(raw.execute("RELEASE t"))]
+    seen += [await raw.execute("COMMIT"), await raw.fetchval("SELECT count(*) FROM t")]
+    await raw.execute("BEGIN")
+    await raw.execute("DELETE FROM t")
+    seen += [await async_error(raw.execute("RELEASE SAVEPOINT nowhere")), await raw.execute("ROLLBACK")]
+    return [*seen, await raw.fetchval("SELECT count(*) FROM t")]
+
+
+async def prepared(raw: Any) -> Seen:
+    await raw.execute(CREATE)
+    insert = await raw.prepare("INSERT INTO t VALUES ($1, $2)")
+    await insert.executemany([(n, str(n)) for n in range(4)])
+    select = await raw.prepare("SELECT x, y FROM t WHERE x >= $1 ORDER BY x", record_class=Row)
+    first = await select.fetchrow(1)
+    seen: Seen = [first.y, await select.fetch(2), await select.fetchval(0, column=1), select.get_statusmsg()]
+    seen += [[a.name for a in select.get_attributes()], [p.name for p in select.get_parameters()]]
+    seen += [select.get_query(), isinstance(select.get_name(), str)]
+    async with raw.transaction():
+        seen += [[row.x async for row in select.cursor(1, prefetch=1)]]
+        cursor = await raw.cursor("SELECT x FROM t ORDER BY x")
+        seen += [await cursor.fetchrow(), await cursor.forward(2), await cursor.fetch(5)]
+        seen += [await cursor.fetchrow()]
+    return [*seen, await async_error(raw.cursor("SELECT 1"))]
+
+
+async def copies(raw: Any, path: str) -> Seen:
+    await raw.execute(CREATE)
+    seen: Seen = [await raw.copy_records_to_table("t", records=[(1, "one"), (2, None)])]
+    seen += [await raw.copy_from_table("t", output=path, format="csv")]
+    seen += [await raw.copy_from_query("SELECT x FROM t WHERE x < $1", 2, output=path)]
+    seen += [await raw.execute("DELETE FROM t"), await raw.copy_to_table("t", source=path, columns=["x"])]
+    seen += [await async_error(raw.copy_records_to_table("t", records=[(1, "again")]))]
+    return [*seen, await raw.fetch("SELECT * FROM t")]
+
+
+async def types(raw: Any) -> Seen:
+    def decode(value: str) -> str:
+        return f"read {value}"
+
+    def encode(value: str) -> str:
+        return value
+
+    seen: Seen = []
+    for _ in range(2):
+        await raw.set_type_codec("json", encoder=encode, decoder=decode, schema="pg_catalog")
+        seen += [await raw.fetchval("SELECT '[1]'::json")]
+    await raw.reset_type_codec("json", schema="pg_catalog")
+    seen += [await raw.fetchval("SELECT '[1]'::json")]
+    await raw.execute("CREATE EXTENSION hstore")
+    await raw.set_builtin_type_codec("hstore", codec_name="pg_contrib.hstore")
+    seen += [await raw.fetchval("SELECT 'a=>1'::hstore")]
+    await raw.reload_schema_state()
+    return seen
+
+
+async def state(raw: Any) -> Seen:
+    def noted(*_: object) -> None: ...
+
+    await raw.execute("SET work_mem = '1MB'")
+    seen: Seen = [await raw.fetchval("SHOW work_mem")]
+    async with raw.transaction():
+        await raw.execute("SET LOCAL work_mem = '2MB'")
+        seen += [await raw.fetchval("SHOW work_mem")]
+    seen += [await raw.fetchval("SHOW work_mem"), raw.get_server_version().major]
+    seen += [raw.get_settings().server_encoding, raw.get_server_pid() > 0]
+    raw.add_log_listener(noted)
+    raw.remove_log_listener(noted)
+    raw.add_termination_listener(noted)
+    raw.remove_termination_listener(noted)
+    seen += [await async_error(raw.fetch("SELECT pg_sleep(1)", timeout=0.05)), hasattr(raw, "nonsense")]
+    seen += [await raw.fetchval("SELECT 1, 2", column=1), await raw.fetchrow("SELECT 1 WHERE false")]
+    await raw.close()
+    return [*seen, raw.is_closed(), await async_error(raw.execute("SELECT 1"))]
+
+
+@pytest.mark.parametrize("program", [blocks, by_hand, prepared, copies, types, state])
+async def test_asyncpg(
+    joined: Joined, pg_empty_database: Database, program: Callable[..., Awaitable[Seen]], tmp_path: Any
+) -> None:
+    async def run() -> Seen:
+        engine = create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+        async with engine.connect() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            try:
+                if program is copies:
+                    return await program(raw, str(tmp_path / "copied"))
+                return await program(raw)
+            finally:
+                await connection.invalidate()
+
+    with joined.test():
+        seen = await run()
+
+    assert seen == await run()
