@@ -27,7 +27,7 @@ PACKAGES = {"pgharness": "src/pgharness/*", "service": "service/*"}
 # The modules that adopters import from.
 PUBLIC = tuple(f"pgharness.{name}" for name in ("config", "errors", "fixtures", "plugin"))
 TOTAL_GATE = 80
-PACKAGE_GATE = 93  # 95 is the aim; what lacks is in the drivers' own interfaces
+PACKAGE_GATE = 95
 PARALLEL = ("-n", "auto", "--maxprocesses=4")
 # With the project's own dependencies; the others hold a dependency group alone.
 LOCKS = {"test": True, "typing": True, "service": False, "lint": False, "build": False, "dev": False}

@@ -270,7 +270,9 @@ def pytest_runtest_makereport(
 # -- the end ------------------------------------------------------------------------------------------------
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After pytest's own, which tears down what a run that was cut off has left set up."""
     harness = session.config.stash.get(KEY, None)
     if harness is not None:
         harness.close()

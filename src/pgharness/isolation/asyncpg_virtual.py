@@ -116,8 +116,10 @@ class VirtualConnection:
         single = Transaction(origin(), settings=self.settings.current)
         try:
             result = await link.reach(lambda: self._perform(link, single, statement, call, setting))
-        except BaseException:
+        except BaseException as error:
             link.state.rollback(single)
+            if isinstance(error, asyncpg.ActiveSQLTransactionError):
+                raise IsolationError.not_in_transaction(link.state.stack.test, str(error)) from error
             raise
         link.state.commit(single)
         self.settings.keep(single)

@@ -28,7 +28,13 @@ class _TextMixin:
             conn._query_args = params
             if statement.session_setting:
                 conn._current_link().know_defaults({statement.session_setting: ""})
-            yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
+            try:
+                yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
+            except psycopg.errors.ActiveSqlTransaction as error:
+                if conn._transaction is not None:
+                    raise  # outside a test it would have been refused as well
+                test = conn._current_link().state.stack.test
+                raise IsolationError.not_in_transaction(test, error.diag.message_primary or "") from error
             if statement.session_setting:
                 conn._changed(statement.session_setting)
             return

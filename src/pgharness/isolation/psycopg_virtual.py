@@ -8,7 +8,7 @@ ones; replaced are the generators that begin and end transactions. Those are psy
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import psycopg
@@ -92,6 +92,16 @@ class VirtualMixin(Base):
         self._follow(link)
         self.settings.serve(link.state.test)
         return link
+
+    def _before_cursor(self) -> None:
+        """See that a cursor gets the libpq connection of the running test.
+
+        If there is none, its first statement says so: SQLAlchemy would wrap an error of `cursor`.
+        """
+        if self._virtually_closed:
+            raise psycopg.OperationalError("the connection is closed")
+        with suppress(IsolationError):
+            self._follow(self._link_of_test())
 
     def _follow(self, link: PsycopgLink) -> None:
         """Use the libpq connection and the lock of the running test; a pool keeps us for longer."""
@@ -206,14 +216,21 @@ class VirtualMixin(Base):
     def _commit_gen(self) -> Generator[Any, Any, None]:
         if self._num_transactions:
             yield from super()._commit_gen()  # raises
+        if self._virtually_closed or self._transaction is not None:
+            self._current_link()  # raises if the transaction is another test's
         self._end(commit=True)
         yield from ()
 
-    def _rollback_gen(self) -> Generator[Any, Any, None]:
+    def _roll_back(self) -> None:
+        """Take no lock and ask for no test: SQLAlchemy answers an error in rollback() with a rollback()."""
+        if self._virtually_closed:
+            raise psycopg.OperationalError("the connection is closed")
         if self._num_transactions:
-            yield from super()._rollback_gen()  # raises
+            raise psycopg.ProgrammingError(
+                "Explicit rollback() forbidden within a Transaction context. "
+                "(Either raise Rollback() or allow an exception to propagate out of the context.)"
+            )
         self._end(commit=False)
-        yield from ()
 
     def _check_intrans_gen(self, attribute: str) -> Generator[Any, Any, None]:
         status = self._status()
@@ -260,21 +277,12 @@ class VirtualConnection(VirtualMixin, psycopg.Connection[Any]):
     def close(self) -> None:
         self._close()
 
-    def commit(self) -> None:
-        self._ready()
-        super().commit()
-
     def rollback(self) -> None:
-        self._ready()
-        super().rollback()
+        self._roll_back()
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        self._current_link()
+        self._before_cursor()
         return super().cursor(*args, **kwargs)
-
-    def _ready(self) -> None:
-        if self._transaction is not None and not self._virtually_closed:
-            self._current_link()
 
     @contextmanager
     def transaction(
@@ -296,8 +304,11 @@ class AsyncVirtualConnection(VirtualMixin, psycopg.AsyncConnection[Any]):  # typ
     async def close(self) -> None:  # type: ignore[override]
         self._close()
 
+    async def rollback(self) -> None:  # type: ignore[override]
+        self._roll_back()
+
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        self._current_link()
+        self._before_cursor()
         return super().cursor(*args, **kwargs)
 
     @asynccontextmanager

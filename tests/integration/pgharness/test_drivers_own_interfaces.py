@@ -159,7 +159,13 @@ def closing(raw: psycopg.Connection[Any]) -> Seen:
     with raw:
         raw.execute(CREATE)
         raw.execute("INSERT INTO t VALUES (1)")
-    return [raw.closed, error(lambda: raw.execute("SELECT 1")), error(raw.cursor), error(raw.close)]
+    return [
+        raw.closed,
+        error(lambda: raw.execute("SELECT 1")),
+        error(raw.cursor),
+        error(raw.rollback),
+        error(raw.close),
+    ]
 
 
 def autocommit(raw: psycopg.Connection[Any]) -> Seen:
@@ -248,7 +254,8 @@ async def async_program(raw: psycopg.AsyncConnection[Any]) -> Seen:
     await raw.execute("COMMIT")
     seen += [await (await raw.execute("SELECT count(*) FROM t")).fetchone(), raw.closed]
     await raw.close()
-    return [*seen, raw.closed, await async_error(raw.execute("SELECT 1"))]
+    seen += [raw.closed, await async_error(raw.execute("SELECT 1")), await async_error(raw.commit())]
+    return [*seen, await async_error(raw.rollback())]
 
 
 async def test_psycopg_async(joined: Joined, pg_empty_database: Database) -> None:
