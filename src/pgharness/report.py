@@ -7,6 +7,7 @@ import dataclasses
 from pgharness.run import Facts
 
 SLOW_LOOPS = 'a loop per test; asyncio_default_test_loop_scope = "session" is faster'
+EMPTY = "an empty database (there is no alembic.ini beside the pytest ini, no pg_metadata and no pg_sql)"
 NOT_STARTED = (
     "pg: a test wanted to connect to the address in pg_env, and no server was started: no test asks for "
     'the database. To ask for all of them: usefixtures = ["pg_database"] in the pytest ini'
@@ -18,6 +19,8 @@ def header(facts: Facts) -> str:
     server = facts.server
     took = f"{'hit' if facts.template_hit else 'built'} in {facts.template_seconds * 1000:.0f} ms"
     parts = [f"pg: {server.version} {server.detail}", f"template {facts.template[:6]} {took}"]
+    if facts.no_schema:
+        parts.append(EMPTY)
     if facts.tried:
         parts.append("tried before: " + "; ".join(facts.tried))
     if facts.note:
@@ -53,5 +56,5 @@ class Pyramid:
             for name in ("unit", "integration", "api", "other")
             if (tally := self.tiers.get(name)) is not None
         ]
-        server = header(dataclasses.replace(facts, tried=(), note=""))
+        server = header(dataclasses.replace(facts, no_schema=False, tried=(), note=""))
         return "; ".join([f"{server}, {clones}", *tiers])

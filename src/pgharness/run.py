@@ -43,6 +43,8 @@ class Facts:
     tried: tuple[str, ...]
     """What ``auto`` tried before the server it took."""
     start_seconds: float
+    no_schema: bool = False
+    """Whether no schema was found, and none was given up with ``pg_migrations = none``."""
     template: str = ""
     template_hit: bool = False
     template_seconds: float = 0.0
@@ -134,6 +136,7 @@ class Run:
             server=ServerFacts(server.backend, server.version, server.detail, server.owned, server.address),
             tried=server.tried,
             start_seconds=started,
+            no_schema=schema.kind == "empty" and self.config.migrations != "none",
             template=template.fingerprint,
             template_hit=template.hit,
             template_seconds=template.seconds,

@@ -40,6 +40,13 @@ def test_the_header_of_a_template_that_was_built_and_what_was_tried() -> None:
     )
 
 
+def test_the_header_of_a_project_in_which_no_schema_was_found() -> None:
+    assert header(facts(no_schema=True)) == (
+        "pg: 17.11 in a container (postgres:17), template 3f9c2e hit in 14 ms, an empty database "
+        "(there is no alembic.ini beside the pytest ini, no pg_metadata and no pg_sql)"
+    )
+
+
 def test_the_summary_counts_tests_once_and_all_their_seconds() -> None:
     pyramid = Pyramid()
     for _ in range(2):
