@@ -22,6 +22,7 @@ _WRITERS = """
     WHERE p.provolatile = 'v' AND p.prorettype <> 'trigger'::regtype
       AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 """
+_DEFERRABLE = "SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"
 
 
 class Worker:
@@ -48,13 +49,13 @@ class Worker:
             lock_timeout=config.lock_timeout,
             tls=not self.database.server.owned,
         )
-        self.engines = Engines(Rollback(dataclasses.replace(target, writers=self._find_writers(target))))
+        self.engines = Engines(Rollback(self._with_schema(target)))
         self.engines.install()
 
-    def _find_writers(self, target: Target) -> frozenset[str]:
-        """The functions of the schema that a SELECT could write with."""
+    def _with_schema(self, target: Target) -> Target:
+        """``target`` with what isolation has to know of the schema."""
 
-        async def find() -> frozenset[str]:
+        async def read() -> Target:
             connection = await asyncpg.connect(
                 host=target.host,
                 port=target.port,
@@ -64,11 +65,15 @@ class Worker:
                 ssl=None if target.tls else False,
             )
             try:
-                return frozenset(row[0] for row in await connection.fetch(_WRITERS))
+                return dataclasses.replace(
+                    target,
+                    writers=frozenset(row[0] for row in await connection.fetch(_WRITERS)),
+                    deferrable=await connection.fetchval(_DEFERRABLE),
+                )
             finally:
                 await connection.close()
 
-        return background.run(find(), timeout=self.config.start_timeout)
+        return background.run(read(), timeout=self.config.start_timeout)
 
     @contextlib.contextmanager
     def test(self, test_id: str, isolation: Isolation) -> Iterator[None]:

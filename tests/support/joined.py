@@ -14,7 +14,14 @@ from pgharness.isolation.rollback import Rollback
 class Joined:
     """Engines on the database at ``url`` join while `test` runs, and are real otherwise."""
 
-    def __init__(self, url: str, *, writers: frozenset[str] = frozenset(), lock_timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        writers: frozenset[str] = frozenset(),
+        deferrable: bool = False,
+        lock_timeout: float = 5.0,
+    ) -> None:
         parts = urlsplit(url)
         target = Target(
             host=parts.hostname or "",
@@ -24,6 +31,7 @@ class Joined:
             database=parts.path[1:],
             lock_timeout=lock_timeout,
             writers=writers,
+            deferrable=deferrable,
         )
         self.rollback = Rollback(target)
         self.engines = Engines(self.rollback)

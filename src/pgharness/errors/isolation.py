@@ -47,6 +47,19 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
+    def deferred_constraint(
+        cls, test: str, origin: str, others: Iterable[str], message: str
+    ) -> IsolationError:
+        """A check at commit failed, and rows of others may be the reason."""
+        return cls(
+            f"{test}: at the commit of the transaction begun at {origin} a deferred constraint failed, and others "
+            f"had written: {message}",
+            cause="Inside one transaction PostgreSQL checks the rows of both, and theirs may not be complete yet.",
+            checked=[f"not committed yet: the transaction begun at {other}" for other in others],
+            fix=["end the other transaction first", _WAY_OUT],
+        )
+
+    @classmethod
     def interrupted(cls, test: str) -> IsolationError:
         """A SAVEPOINT command was cancelled on its way; the stack is no longer known."""
         return cls(

@@ -36,8 +36,7 @@ class VirtualTransaction:
 
     async def commit(self) -> None:
         if not self._label:
-            self._connection._current_link()  # raises if the transaction is another test's
-            self._connection._end(commit=True)
+            await self._connection._commit()
             return
         self._connection._depth -= 1
         await self._connection.execute(f"RELEASE SAVEPOINT {self._label}")

@@ -14,7 +14,7 @@ import asyncpg
 from pgharness.errors import IsolationError
 from pgharness.isolation.asyncpg_driver import AsyncpgLink
 from pgharness.isolation.asyncpg_statements import VirtualCursor, VirtualPrepared, VirtualTransaction
-from pgharness.isolation.link import SessionSettings, Test, level_of, local_setting
+from pgharness.isolation.link import CHECK, CHECK_CONSTRAINTS, SessionSettings, Test, level_of, local_setting
 from pgharness.isolation.origin import origin
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import SAVEPOINTS, Statement, classify
@@ -66,6 +66,25 @@ class VirtualConnection:
         )
         self._test, self._link = link.state.test, link
 
+    async def _commit(self) -> None:
+        """End the transaction as COMMIT does; what its deferred constraints refuse is undone and raised."""
+        transaction, link = self._transaction, self._current_link()
+        try:
+            if transaction is not None:
+                await self._check_constraints(link, transaction)
+        except BaseException:
+            self._end(commit=False)
+            raise
+        self._end(commit=True)
+
+    async def _check_constraints(self, link: AsyncpgLink, transaction: Transaction) -> None:
+        if not link.state.must_check(transaction):
+            return
+        try:
+            await link.reach(lambda: link.run(transaction, CHECK, lambda c: c.execute(CHECK_CONSTRAINTS)))
+        except asyncpg.PostgresError as error:
+            raise link.state.violated(transaction, error) from None
+
     def _end(self, *, commit: bool) -> None:
         transaction, link, test = self._transaction, self._link, self._test
         self._transaction = self._link = self._test = None
@@ -116,6 +135,7 @@ class VirtualConnection:
         single = Transaction(origin(), settings=self.settings.current)
         try:
             result = await link.reach(lambda: self._perform(link, single, statement, call, setting))
+            await self._check_constraints(link, single)
         except BaseException as error:
             link.state.rollback(single)
             if isinstance(error, asyncpg.ActiveSQLTransactionError):
@@ -152,7 +172,10 @@ class VirtualConnection:
             self._begin(None, "read only" in query.lower())
             self._by_hand = True
         elif statement.kind in ("commit", "rollback") and self._by_hand:
-            self._end(commit=statement.kind == "commit")
+            if statement.kind == "commit":
+                await self._commit()
+            else:
+                self._end(commit=False)
         else:
             raise IsolationError.raw_control(link.state.stack.test, query.strip(), origin())
 

@@ -14,6 +14,15 @@ from pgharness.isolation.stack import Stack, Transaction
 from pgharness.isolation.statements import Statement
 
 T = TypeVar("T")
+CHECK = Statement("plain", writes=True)
+_LET_WAIT = """DO $$ DECLARE waiting text; BEGIN
+  SELECT string_agg(format('%I.%I', n.nspname, c.conname), ', ') INTO waiting
+  FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
+  WHERE c.condeferred;
+  IF waiting IS NOT NULL THEN EXECUTE 'SET CONSTRAINTS ' || waiting || ' DEFERRED'; END IF;
+END $$"""
+CHECK_CONSTRAINTS = f"SET CONSTRAINTS ALL IMMEDIATE; {_LET_WAIT}"
+"""Checks what a commit would check, then lets the constraints wait again that do so by themselves."""
 DEFAULT = "SELECT reset_val FROM pg_settings WHERE name = lower({})"
 """The value that RESET would give a parameter, whatever a transaction has set."""
 DriverName = Literal["asyncpg", "psycopg"]
@@ -35,6 +44,8 @@ class Target:
     lock_timeout: float
     tls: bool = False
     writers: frozenset[str] = frozenset()
+    deferrable: bool = False
+    """Whether the schema has a constraint, or constraint trigger, that can wait for the commit."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -81,6 +92,8 @@ class LinkState:
         self.test: Test | None = None
         self.begun = False
         self.schema_changed = False
+        self.deferrable = target.deferrable
+        self._checked = self._let_wait = False
 
     def reset(self, test: Test | None) -> None:
         with self.guard:
@@ -88,6 +101,8 @@ class LinkState:
             self.stack = Stack(test.id if test else "", self.target.writers, self.defaults)
             self.begun = False
             self.schema_changed = False
+            self.deferrable = self.target.deferrable
+            self._checked = self._let_wait = False
 
     def batch(self, sql: Sequence[str]) -> str:
         """``sql`` as one simple query, with the BEGIN of the test before the first."""
@@ -102,7 +117,16 @@ class LinkState:
         with self.guard:
             if statement.changes_schema:
                 self.schema_changed = True
-            return self.batch(self._noting(lambda: self.stack.before(transaction, statement, setting)))
+            sql = self._noting(lambda: self.stack.before(transaction, statement, setting))
+            if self._let_wait:
+                sql.append(_LET_WAIT)
+            if statement is CHECK:
+                self._checked = True
+            elif statement.defers:
+                self.deferrable = True
+            # Once constraints have been set IMMEDIATE, those that DDL makes are so as well.
+            self._let_wait = self._checked and statement.defers and statement.changes_schema
+            return self.batch(sql)
 
     def _noting(self, call: Callable[[], T]) -> T:
         try:
@@ -119,6 +143,28 @@ class LinkState:
     def failed(self, transaction: Transaction) -> None:
         with self.guard:
             self.stack.failed(transaction)
+
+    def must_check(self, transaction: Transaction) -> bool:
+        """Whether a commit of ``transaction`` has to check constraints that waited for it."""
+        with self.guard:
+            return self.deferrable and not transaction.failed and self.stack.wrote(transaction)
+
+    def violated(self, transaction: Transaction, error: Exception) -> Exception:
+        """What to raise for ``error``, with which the check at the commit of ``transaction`` failed.
+
+        Others that are open and have written may yet mend what they have broken; PostgreSQL cannot tell
+        their rows from those of the one that commits.
+        """
+        with self.guard:
+            others = self.stack.open_writers(transaction)
+            if not others:
+                return error
+            found = IsolationError.deferred_constraint(
+                self.stack.test, transaction.origin, others, str(error)
+            )
+            if self.test is not None:
+                self.test.errors.append(found)
+            return found
 
     def commit(self, transaction: Transaction) -> bool:
         with self.guard:

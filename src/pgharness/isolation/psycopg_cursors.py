@@ -30,6 +30,7 @@ class _TextMixin:
                 conn._current_link().know_defaults({statement.session_setting: ""})
             try:
                 yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
+                yield from conn._settle()
             except psycopg.errors.ActiveSqlTransaction as error:
                 if conn._transaction is not None:
                     raise  # outside a test it would have been refused as well
@@ -62,13 +63,18 @@ class _TextMixin:
 class _ManyMixin(_TextMixin):
     def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
         with self._conn.lock:
-            self._conn.wait(self._executemany_gen_no_pipeline(query, params_seq, returning))  # type: ignore[attr-defined]
+            self._conn.wait(_many(self, query, params_seq, returning))
 
 
 class _AsyncManyMixin(_TextMixin):
     async def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
         async with self._conn.lock:
-            await self._conn.wait(self._executemany_gen_no_pipeline(query, params_seq, returning))  # type: ignore[attr-defined]
+            await self._conn.wait(_many(self, query, params_seq, returning))
+
+
+def _many(cursor: Any, query: Any, params_seq: Iterable[Any], returning: bool) -> Generator[Any, Any, None]:
+    yield from cursor._executemany_gen_no_pipeline(query, params_seq, returning)
+    yield from cursor._conn._settle()
 
 
 _WITH_TEXT: dict[Any, Any] = {}

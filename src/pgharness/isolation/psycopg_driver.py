@@ -16,7 +16,7 @@ import psycopg
 from psycopg import generators, pq
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import DEFAULT, LinkState, Target, Test
+from pgharness.isolation.link import CHECK, CHECK_CONSTRAINTS, DEFAULT, LinkState, Target, Test
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
@@ -150,6 +150,17 @@ class PsycopgLink:
         if failed and not noted and state.stack.savepoints:
             state.failed(state.stack.savepoints[-1].owner)
 
+    def check_constraints(self, transaction: Transaction) -> Generator[Any, Any, None]:
+        """Check what a commit of ``transaction`` would; it has failed if this raises."""
+        if not self.state.must_check(transaction):
+            return
+        try:
+            yield from self.begin_statement(transaction, CHECK, "")
+            yield from self.send(CHECK_CONSTRAINTS, control=False)
+        except psycopg.Error as error:
+            self.note_failure()
+            raise self.state.violated(transaction, error) from None
+
     def end_single(self) -> None:
         """Commit the last statement of an autocommit connection, or undo it if it failed."""
         single, self.single = self.single, None
@@ -166,8 +177,8 @@ class PsycopgLink:
             )
         yield from self.send(self.state.before(transaction, statement, setting))
 
-    def send(self, sql: str) -> Generator[Any, Any, None]:
-        """Send ``sql`` as one simple query and wait for it."""
+    def send(self, sql: str, *, control: bool = True) -> Generator[Any, Any, None]:
+        """Send ``sql`` as one simple query and wait for it; ``control`` if it opens or ends savepoints."""
         if not sql:
             return
         pgconn = self.connection().pgconn
@@ -179,5 +190,6 @@ class PsycopgLink:
             raise
         for result in results:
             if result.status in _FAILED:
-                self.state.interrupt()
+                if control:
+                    self.state.interrupt()
                 raise psycopg.errors.error_from_result(result)

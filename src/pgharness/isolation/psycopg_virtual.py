@@ -188,8 +188,34 @@ class VirtualMixin(Base):
             yield from link.send(sql)
         elif statement.kind == "begin" and transaction is None:
             self._begin(link)
-        elif statement.kind in ("commit", "rollback"):
-            self._end(commit=statement.kind == "commit")
+        elif statement.kind == "commit":
+            yield from self._checked_commit()
+        elif statement.kind == "rollback":
+            self._end(commit=False)
+
+    def _checked_commit(self) -> Generator[Any, Any, None]:
+        """End the transaction as COMMIT does; what its deferred constraints refuse is undone and raised."""
+        transaction = self._transaction
+        try:
+            if transaction is not None:
+                link = self._current_link()
+                link.note_failure()
+                yield from link.check_constraints(transaction)
+        except BaseException:
+            self._end(commit=False)
+            raise
+        self._end(commit=True)
+
+    def _settle(self) -> Generator[Any, Any, None]:
+        """Commit what an autocommit connection has just done, if constraints wait for that."""
+        link = self._current_link()
+        single = link.single
+        if self._transaction is None and single is not None:
+            link.note_failure()
+            try:
+                yield from link.check_constraints(single)
+            finally:
+                link.end_single()
 
     def _end(self, *, commit: bool) -> None:
         transaction, test = self._transaction, self._test
@@ -218,8 +244,7 @@ class VirtualMixin(Base):
             yield from super()._commit_gen()  # raises
         if self._virtually_closed or self._transaction is not None:
             self._current_link()  # raises if the transaction is another test's
-        self._end(commit=True)
-        yield from ()
+        yield from self._checked_commit()
 
     def _roll_back(self) -> None:
         """Take no lock and ask for no test: SQLAlchemy answers an error in rollback() with a rollback()."""

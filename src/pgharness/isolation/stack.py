@@ -202,6 +202,16 @@ class Stack:
 
     # -- ends ---------------------------------------------------------------------------------
 
+    def wrote(self, transaction: Transaction) -> bool:
+        """Whether ``transaction`` may have written what has not been undone."""
+        return any(transaction in savepoint.writers for savepoint in self.savepoints)
+
+    def open_writers(self, besides: Transaction) -> list[str]:
+        """Where the other open transactions began that have written."""
+        writers = (writer for savepoint in self.savepoints for writer in savepoint.writers)
+        open_ = (writer for writer in writers if writer is not besides and not writer.ended)
+        return list(dict.fromkeys(writer.origin for writer in open_))
+
     def commit(self, transaction: Transaction, *, where: Callable[[], str] | None = None) -> bool:
         """End ``transaction``, keeping its work. True if it was kept.
 

@@ -24,7 +24,8 @@ class Statement:
     ``writes`` is False only where the text cannot change a row whatever its functions do not;
     ``words`` are the identifiers before a parenthesis, the functions it may call.
     ``changes_schema`` is True for DDL. ``local_setting`` names the parameter of a ``SET LOCAL``,
-    ``session_setting`` that of a SET or RESET for the whole session.
+    ``session_setting`` that of a SET or RESET for the whole session. ``defers`` is True where the
+    statement may make a constraint deferrable, or sets one to be checked at another time.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class Statement:
     changes_schema: bool = False
     local_setting: str = ""
     session_setting: str = ""
+    defers: bool = False
 
 
 _COMMENT = re.compile(
@@ -73,6 +75,7 @@ _WRITING = re.compile(
 )
 _CALL = re.compile(r"([^\W\d][\w$]*)\"?\s*\(")
 _SCHEMA = frozenset(("create", "alter", "drop", "reindex", "comment", "grant", "revoke", "do", "import"))
+_DEFERS = re.compile(r"\bdeferrable\b|^set\s+constraints\b", re.IGNORECASE)
 _SET_LOCAL = re.compile(r"set\s+local\s+(time\s+zone|session\s+authorization|[\w.\"]+)", re.IGNORECASE)
 _SET_SESSION = re.compile(
     r"set\s+(session\s+authorization)\b"
@@ -108,6 +111,7 @@ def classify(text: str) -> Statement:
         changes_schema=word in _SCHEMA,
         local_setting=_parameter(local[1]) if local else "",
         session_setting=_session_setting(body) if word in ("set", "reset") else "",
+        defers=(word == "set" or word in _SCHEMA) and _DEFERS.search(body) is not None,
     )
 
 

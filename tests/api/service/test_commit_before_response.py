@@ -45,7 +45,6 @@ async def test_what_a_request_wrote_is_there_when_it_answers(
     assert await stored_titles(db_session) == ["Write the report"]
 
 
-@pytest.mark.pg(isolation="database")
 async def test_a_commit_that_fails_is_never_answered_with_success(
     client: AsyncClient, db_session: AsyncSession
 ) -> None:
@@ -86,7 +85,6 @@ async def test_a_request_that_breaks_after_it_wrote_leaves_nothing(
     assert await stored_titles(db_session) == []
 
 
-@pytest.mark.pg(isolation="database")
 async def test_the_request_after_a_broken_one_is_not_affected(
     client: AsyncClient, db_session: AsyncSession
 ) -> None:

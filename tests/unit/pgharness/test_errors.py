@@ -55,6 +55,17 @@ def test_every_class_keeps_its_type_in_a_pickle(cls: type[HarnessError]) -> None
 
 
 SENTENCES: dict[str, tuple[HarnessError, str]] = {
+    "deferred_constraint": (
+        IsolationError.deferred_constraint("t", "a.py:1 in f", ["b.py:2 in g"], "violates k"),
+        "t: at the commit of the transaction begun at a.py:1 in f a deferred constraint failed, and others had "
+        "written: violates k\n"
+        "Inside one transaction PostgreSQL checks the rows of both, and theirs may not be complete yet.\n"
+        "Checked:\n"
+        "  - not committed yet: the transaction begun at b.py:2 in g\n"
+        "To fix this, either:\n"
+        "  - end the other transaction first\n"
+        f"  - {WAY_OUT}",
+    ),
     "interrupted": (
         IsolationError.interrupted("t"),
         "t: a command that opens or closes a transaction was interrupted.\n"

@@ -1,0 +1,210 @@
+"""Deferred constraints are checked when the app commits, as on a connection of its own.
+
+Each program commits and lists what it saw; joined and on real connections the lists are to be equal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from pgharness.errors import IsolationError
+from pgharness.fixtures import Database
+from tests.support.joined import Joined
+
+Seen = list[Any]
+SCHEMA = """
+CREATE TABLE parent (id int PRIMARY KEY, note text);
+CREATE TABLE child (
+    id int PRIMARY KEY,
+    parent int REFERENCES parent DEFERRABLE INITIALLY DEFERRED,
+    position int UNIQUE DEFERRABLE INITIALLY IMMEDIATE
+);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN UPDATE parent SET note = 'triggered' WHERE id = new.id; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER noting AFTER INSERT ON parent DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION note();
+"""
+ORPHAN = text("INSERT INTO child VALUES (:id, 404, :id)")
+COUNT = text("SELECT count(*) FROM child")
+
+
+@pytest.fixture
+def joined(pg_empty_database: Database) -> Iterator[Joined]:
+    with psycopg.connect(pg_empty_database.url) as connection:
+        connection.execute(SCHEMA)
+    made = Joined(pg_empty_database.url, deferrable=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(pg_empty_database: Database) -> Engine:
+    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def async_engine(pg_empty_database: Database) -> AsyncEngine:
+    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+
+
+def outcome(call: Callable[[], Any]) -> str:
+    try:
+        call()
+    except DBAPIError as error:
+        return f"{type(error).__name__} {type(error.orig).__name__}"
+    except psycopg.Error as error:
+        return type(error).__name__
+    return "done"
+
+
+async def async_outcome(awaitable: Awaitable[Any]) -> str:
+    try:
+        await awaitable
+    except DBAPIError as error:
+        return type(error).__name__
+    except asyncpg.PostgresError as error:
+        return type(error).__name__
+    return "done"
+
+
+def commits(engine: Engine) -> Seen:
+    seen: Seen = []
+    with engine.connect() as connection:
+        connection.execute(ORPHAN, {"id": 1})
+        seen += [outcome(connection.commit)]
+        connection.rollback()
+        connection.execute(text("INSERT INTO child VALUES (2, 7, 2)"))
+        connection.execute(text("INSERT INTO parent VALUES (7)"))
+        seen += [outcome(connection.commit), connection.execute(COUNT).scalar()]
+        seen += [connection.execute(text("SELECT note FROM parent")).scalar()]
+        connection.commit()
+        with connection.begin_nested():
+            connection.execute(ORPHAN, {"id": 3})
+        seen += [connection.execute(COUNT).scalar(), outcome(connection.commit)]
+        connection.rollback()
+        connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+        connection.execute(text("INSERT INTO child VALUES (4, 7, 2)"))
+        connection.execute(text("UPDATE child SET position = 3 WHERE id = 2"))
+        seen += [outcome(connection.commit)]
+        insert = text("INSERT INTO child VALUES (5, 7, 2)")  # checked at once again
+        seen += [outcome(lambda: connection.execute(insert))]
+        connection.rollback()
+        return [*seen, connection.execute(COUNT).scalar()]
+
+
+def autocommits(engine: Engine) -> Seen:
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        seen: Seen = [outcome(lambda: connection.execute(ORPHAN, {"id": 1}))]
+        seen += [connection.execute(COUNT).scalar()]
+        raw: Any = connection.connection.driver_connection
+
+        def block() -> None:
+            with raw.transaction():
+                raw.execute("INSERT INTO child VALUES (4, 404, 4)")
+
+        seen += [outcome(block)]
+        raw.execute("BEGIN")
+        raw.execute("INSERT INTO child VALUES (5, 404, 5)")
+        seen += [outcome(lambda: raw.execute("COMMIT"))]
+        return [*seen, connection.execute(COUNT).scalar()]
+
+
+@pytest.mark.parametrize("program", [commits, autocommits])
+def test_psycopg(joined: Joined, engine: Engine, program: Callable[[Engine], Seen]) -> None:
+    with joined.test():
+        seen = program(engine)
+
+    assert seen == program(engine)
+
+
+async def async_commits(engine: AsyncEngine) -> Seen:
+    seen: Seen = []
+    async with engine.connect() as connection:
+        await connection.execute(ORPHAN, {"id": 1})
+        seen += [await async_outcome(connection.commit())]
+        await connection.rollback()
+        await connection.execute(text("INSERT INTO child VALUES (2, 7, 2)"))
+        await connection.execute(text("INSERT INTO parent VALUES (7)"))
+        seen += [await async_outcome(connection.commit()), (await connection.execute(COUNT)).scalar()]
+        seen += [(await connection.execute(text("SELECT note FROM parent"))).scalar()]
+        await connection.commit()
+        await connection.execute(text("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await connection.execute(text("INSERT INTO late VALUES (1), (1)"))
+        seen += [await async_outcome(connection.commit())]
+        await connection.rollback()
+        return [*seen, (await connection.execute(COUNT)).scalar()]
+
+
+async def async_by_hand(engine: AsyncEngine) -> Seen:
+    async with engine.connect() as connection:
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        seen: Seen = [await async_outcome(raw.execute("INSERT INTO child VALUES (1, 404, 1)"))]
+        await raw.execute("BEGIN")
+        await raw.execute("INSERT INTO child VALUES (2, 404, 2)")
+        seen += [await async_outcome(raw.execute("COMMIT"))]
+
+        async def block() -> None:
+            async with raw.transaction():
+                await raw.execute("INSERT INTO child VALUES (3, 404, 3)")
+
+        return [*seen, await async_outcome(block()), await raw.fetchval("SELECT count(*) FROM child")]
+
+
+@pytest.mark.parametrize("program", [async_commits, async_by_hand])
+async def test_asyncpg(
+    joined: Joined, async_engine: AsyncEngine, program: Callable[[AsyncEngine], Awaitable[Seen]]
+) -> None:
+    with joined.test():
+        seen = await program(async_engine)
+
+    assert seen == await program(async_engine)
+
+
+def test_rows_of_another_open_transaction_may_be_the_reason(joined: Joined, engine: Engine) -> None:
+    def overlap() -> None:
+        with joined.test(), engine.connect() as one, engine.connect() as other:
+            other.execute(ORPHAN, {"id": 1})
+            one.execute(text("INSERT INTO parent VALUES (1)"))
+            with contextlib.suppress(IsolationError):  # swallowed, and the test fails all the same
+                one.commit()
+
+    with pytest.raises(IsolationError) as raised:
+        overlap()
+
+    assert re.fullmatch(
+        r"test_x: at the commit of the transaction begun at tests/integration/pgharness/"
+        r"test_deferred_constraints\.py:\d+ in overlap "
+        r'a deferred constraint failed, and others had written: insert or update on table "child" violates '
+        r'foreign key constraint "child_parent_fkey".*',
+        raised.value.failed,
+        re.DOTALL,
+    )
+
+
+def test_where_no_constraint_can_wait_a_commit_sends_nothing(
+    pg_empty_database: Database, engine: Engine
+) -> None:
+    joined = Joined(pg_empty_database.url)
+    with joined.test(), engine.connect() as connection:
+        connection.execute(text("CREATE TABLE plain (id int)"))
+        connection.execute(text("INSERT INTO plain VALUES (1)"))
+        connection.commit()
+        last = text("SELECT query FROM pg_stat_activity WHERE pid = :pid")
+        pid = joined.rollback.psycopg_link().connection().info.backend_pid
+        joined.engines.isolation = "database"
+        with engine.connect() as watcher:
+            assert watcher.execute(last, {"pid": pid}).scalar() == "INSERT INTO plain VALUES (1)"
+        joined.engines.isolation = "rollback"
+    joined.close()
