@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from pgharness.report import EMPTY
 from tests.integration.pgharness.conftest import MakeProject
 
 HEADER = r"pg: [\d.]+ at 127\.0\.0\.1:\d+, template [0-9a-f]{6} (hit|built) in \d+ ms"
@@ -15,7 +16,7 @@ def test_one_header_and_one_summary(project: MakeProject) -> None:
     printed = [line for line in result.lines if line.startswith("pg: ")]
     assert result.code == 0, result.output
     assert len(printed) == 2
-    assert re.fullmatch(HEADER, printed[0])
+    assert re.fullmatch(HEADER + re.escape(f", {EMPTY}"), printed[0])
     assert re.fullmatch(
         HEADER
         + r", 1 clone; unit 1 test in [\d.]+ s; integration 1 test in [\d.]+ s; api 4 tests in [\d.]+ s",
