@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import warnings
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgharness import guard, loops
-from pgharness.harness import KEY, Harness, marker
+from pgharness.harness import FAILED, KEY, Harness, marker
 
 if TYPE_CHECKING:
     import httpx
@@ -74,12 +75,24 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
     item = request.node
     isolation, _ = marker(item, harness.config.isolation)
     worker = harness.get_worker()
-    with loops.held(request):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(loops.held(request))
+        if harness.app is not None:
+            stack.enter_context(_overrides_restored(harness.app))
         scope = getattr(item, "_loop_scope", "function")
         if scope != "function":
             request.getfixturevalue(f"_pg_{scope}_connections")
-        with worker.test(item.nodeid, isolation):
-            yield isolation
+        stack.enter_context(
+            worker.test(item.nodeid, isolation, has_failed=lambda: item.stash.get(FAILED, False))
+        )
+        yield isolation
+
+
+def _overrides_restored(app: Any) -> contextlib.AbstractContextManager[None]:
+    """For a test that sets one on the app it has imported, past the fixture."""
+    from pgharness.web import overrides_restored  # noqa: PLC0415 - loads httpx
+
+    return overrides_restored(app)
 
 
 def _disconnect_with_loop(request: pytest.FixtureRequest) -> Iterator[None]:

@@ -21,6 +21,8 @@ from pgharness.report import Pyramid
 from pgharness.server.base import Address
 
 KEY: pytest.StashKey[Harness] = pytest.StashKey()
+FAILED: pytest.StashKey[bool] = pytest.StashKey()
+"""Set on a test that has failed."""
 _HANDOVER = "_PGHARNESS_RUN"
 DATABASE_FIXTURES = frozenset(
     ("client", "sync_client", "db_session", "pg_database", "pg_server", "pg_empty_database")

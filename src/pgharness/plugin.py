@@ -33,7 +33,7 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
     sync_client,
     with_lifespan,
 )
-from pgharness.harness import KEY, Harness, marker, usage_error
+from pgharness.harness import FAILED, KEY, Harness, marker, usage_error
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
 _TIER: pytest.StashKey[str | None] = pytest.StashKey()
@@ -264,6 +264,8 @@ def pytest_runtest_makereport(
         if violations and result.passed:
             result.outcome = "failed"
             result.longrepr = str(violations[0])
+    if result.failed:
+        item.stash[FAILED] = True
     return result
 
 

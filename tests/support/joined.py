@@ -55,4 +55,4 @@ class Joined:
 
     def close(self) -> None:
         self.engines.remove()
-        self.rollback.disconnect()
+        self.rollback.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from pgharness.errors.base import HarnessError
@@ -14,6 +15,8 @@ class IsolationError(HarnessError):
 
     leaked_rows = False
     """Whether the worker's database may hold what the test wrote, and must be made anew."""
+    secondary = False
+    """Whether this may be a mere consequence where the test has failed anyway."""
 
     @classmethod
     def diverged(cls, test: str, origin: str, others: Iterable[str], where: str) -> IsolationError:
@@ -69,14 +72,72 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
-    def leaked(cls, test: str) -> IsolationError:
-        """The test's transaction was ended by something the harness could not see."""
+    def leaked(cls, test: str, statement: str = "", where: str = "") -> IsolationError:
+        """The test's transaction was ended by something the harness could not translate."""
         error = cls(
             f"{test}: the test's transaction was committed or rolled back past the harness.",
             cause="A script of several statements, sent as one, ended it; its changes may have stayed.",
+            checked=[f"the last that may have: {textwrap.shorten(statement, 80)!r} sent at {where}"]
+            if statement
+            else (),
             fix=["end transactions through the session or the connection, not in SQL text", _WAY_OUT],
         )
         error.leaked_rows = True
+        return error
+
+    @classmethod
+    def committed_past(cls, test: str, statement: str, where: str) -> IsolationError:
+        """A connection opened past SQLAlchemy has committed."""
+        error = cls(
+            f"{test}: {textwrap.shorten(statement, 80)!r} was committed at {where}, on a connection opened past "
+            "SQLAlchemy.",
+            cause="Such a connection does not join the test's transaction; the database has been made anew.",
+            fix=["go through a SQLAlchemy engine", _WAY_OUT],
+        )
+        error.leaked_rows = True
+        return error
+
+    @classmethod
+    def advisory_lock(cls, test: str, where: str) -> IsolationError:
+        """A session-level advisory lock is held as the test ends."""
+        return cls(
+            f"{test}: an advisory lock of the session, taken at {where}, is still held as the test ends.",
+            cause="pg_advisory_lock outlives the transaction; in a pool the next to get the connection has it.",
+            fix=["use pg_advisory_xact_lock, or call pg_advisory_unlock", _WAY_OUT],
+        )
+
+    @classmethod
+    def task_pending(cls, test: str, tasks: Iterable[str]) -> IsolationError:
+        """Tasks that have used the database are not done as the test ends."""
+        error = cls(
+            f"{test}: a task that uses the database is not done as the test ends.",
+            cause="It would go on in the middle of another test, whose rows it would see and change.",
+            checked=[f"not done: {task}" for task in tasks],
+            fix=["await the task, or cancel it and await that, before the test ends"],
+        )
+        error.secondary = True
+        return error
+
+    @classmethod
+    def task_of_earlier_test(cls, test: str, task: str) -> IsolationError:
+        """A task of an ended test uses the database again."""
+        return cls(
+            f"{test}: the task {task} of an earlier test reached the test database.",
+            cause="It was not done when its test ended, and that test has failed for it.",
+            fix=["await the task, or cancel it and await that, before its test ends"],
+        )
+
+    @classmethod
+    def left_open(cls, test: str, origins: Iterable[str]) -> IsolationError:
+        """Transactions are open as the test ends."""
+        error = cls(
+            f"{test}: a transaction is still open as the test ends.",
+            cause="Its session or connection was not closed, or a task still uses it; in production it would "
+            "keep a connection of the pool, idle in transaction.",
+            checked=[f"begun at {origin}" for origin in origins],
+            fix=["close the session (async with, a dependency with yield), or await the task"],
+        )
+        error.secondary = True
         return error
 
     @classmethod

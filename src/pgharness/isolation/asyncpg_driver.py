@@ -16,7 +16,8 @@ import asyncpg
 
 from pgharness.background import background
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import DEFAULT, LinkState, Target, Test
+from pgharness.isolation import foreign
+from pgharness.isolation.link import DEFAULT, END, LOCKS, UNLOCK, LinkState, Target, Test
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
@@ -44,33 +45,38 @@ class AsyncpgLink:
         self.state.reset(test)
         self._lock = None  # the lock of a test that was cut off may still be held
 
-    def finish(self) -> IsolationError | None:
+    def finish(self) -> list[IsolationError]:
         if self.connection is None:
-            return None
+            return []
         if self.loop.is_closed():
             self._forget()
-            return None
+            return []
         try:
-            return self._on_loop(self._finish())
+            return self._on_loop(self._finish(self.connection))
         except Exception:  # noqa: BLE001 - a connection in an unknown state is not used again
             self.close()
-            return None
+            return []
 
-    async def _finish(self) -> IsolationError | None:
-        connection = self.connection
-        if connection is None or connection.is_closed():
+    async def _finish(self, connection: asyncpg.Connection[Any]) -> list[IsolationError]:
+        state = self.state
+        if connection.is_closed():
             self._forget()
-            return None
-        state, error = self.state, None
+            return []
+        errors = [error for error in (state.left_open(),) if error]
         if state.begun:
-            if not connection.is_in_transaction():
-                error = IsolationError.leaked(state.stack.test)
-            await connection.execute("ROLLBACK", timeout=_END_SECONDS)
+            try:
+                await connection.execute(END, timeout=_END_SECONDS)
+            except asyncpg.PostgresError:
+                errors.append(IsolationError.leaked(state.stack.test, *state.ended_by))
+                await connection.execute("ROLLBACK", timeout=_END_SECONDS)
+        if state.locked_at and await connection.fetchval(LOCKS):
+            errors.append(IsolationError.advisory_lock(state.stack.test, state.locked_at))
+            await connection.execute(UNLOCK)
         if state.schema_changed:
             self._prepared.clear()
             await connection.reload_schema_state()
         state.reset(None)
-        return error
+        return errors
 
     def close(self) -> None:
         connection = self.connection
@@ -125,16 +131,17 @@ class AsyncpgLink:
         """The physical connection, opened when first asked for."""
         if self.connection is None:
             target = self.state.target
-            self.connection = await asyncpg.connect(
-                host=target.host,
-                port=target.port,
-                user=target.user,
-                password=target.password,
-                database=target.database,
-                ssl=None if target.tls else False,
-                statement_cache_size=_PREPARED,
-                server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
-            )
+            with foreign.own():
+                self.connection = await asyncpg.connect(
+                    host=target.host,
+                    port=target.port,
+                    user=target.user,
+                    password=target.password,
+                    database=target.database,
+                    ssl=None if target.tls else False,
+                    statement_cache_size=_PREPARED,
+                    server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
+                )
         elif self.connection.is_closed():
             raise IsolationError.connection_lost(self.state.stack.test)
         return self.connection

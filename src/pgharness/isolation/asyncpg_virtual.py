@@ -126,6 +126,7 @@ class VirtualConnection:
         if statement.kind != "plain":
             await self._control(link, statement, query)
             return None
+        link.state.watch(statement, query)
         setting = local_setting(statement, query, tuple(args))
         transaction = self._transaction
         if statement.session_setting:

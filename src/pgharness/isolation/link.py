@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -15,6 +17,11 @@ from pgharness.isolation.statements import Statement
 
 T = TypeVar("T")
 CHECK = Statement("plain", writes=True)
+BEGIN = ("BEGIN", "SAVEPOINT pgh_test")
+"""Begins the transaction of a test. The savepoint is gone if anything has ended that transaction."""
+END = "ROLLBACK TO SAVEPOINT pgh_test; ROLLBACK"
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+UNLOCK = "SELECT pg_advisory_unlock_all()"
 _LET_WAIT = """DO $$ DECLARE waiting text; BEGIN
   SELECT string_agg(format('%I.%I', n.nspname, c.conname), ', ') INTO waiting
   FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
@@ -58,6 +65,8 @@ class Test:
     ended: bool = False
     errors: list[IsolationError] = dataclasses.field(default_factory=list)
     """What was raised because rows would have been wrong; fails the test even if it was swallowed."""
+    tasks: weakref.WeakSet[asyncio.Task[Any]] = dataclasses.field(default_factory=weakref.WeakSet)
+    """The asyncio tasks that have used the database."""
 
 
 class Link(Protocol):
@@ -69,7 +78,7 @@ class Link(Protocol):
         """Serve ``test`` from now on; nothing is sent before its first statement."""
         ...
 
-    def finish(self) -> IsolationError | None:
+    def finish(self) -> list[IsolationError]:
         """Roll the test's transaction back. What it returns fails the test."""
         ...
 
@@ -94,6 +103,10 @@ class LinkState:
         self.schema_changed = False
         self.deferrable = target.deferrable
         self._checked = self._let_wait = False
+        self.ended_by = ("", "")
+        """The last statement that may have ended the test's transaction, and where it was sent."""
+        self.locked_at = ""
+        """Where a statement was sent that may have taken an advisory lock for the session."""
 
     def reset(self, test: Test | None) -> None:
         with self.guard:
@@ -103,12 +116,13 @@ class LinkState:
             self.schema_changed = False
             self.deferrable = self.target.deferrable
             self._checked = self._let_wait = False
+            self.ended_by, self.locked_at = ("", ""), ""
 
     def batch(self, sql: Sequence[str]) -> str:
         """``sql`` as one simple query, with the BEGIN of the test before the first."""
         if not sql and self.begun:
             return ""
-        first = () if self.begun else ("BEGIN",)
+        first = () if self.begun else BEGIN
         self.begun = True
         return "; ".join((*first, *sql))
 
@@ -127,6 +141,20 @@ class LinkState:
             # Once constraints have been set IMMEDIATE, those that DDL makes are so as well.
             self._let_wait = self._checked and statement.defers and statement.changes_schema
             return self.batch(sql)
+
+    def watch(self, statement: Statement, text: str) -> None:
+        """Keep what the end of the test asks about ``statement``, whose text is ``text``."""
+        if statement.ends:
+            self.ended_by = (text.strip(), origin())
+        if statement.locks or not self.target.writers.isdisjoint(statement.words):
+            self.locked_at = origin()
+
+    def left_open(self) -> IsolationError | None:
+        """What to raise if transactions are open as the test ends."""
+        with self.guard:
+            if self.stack.diverged is None and (origins := self.stack.open_transactions()):
+                return IsolationError.left_open(self.stack.test, origins)
+            return None
 
     def _noting(self, call: Callable[[], T]) -> T:
         try:

@@ -19,7 +19,8 @@ _OURS = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 
 
 @lru_cache(maxsize=2048)
-def _is_library(filename: str) -> bool:
+def is_library(filename: str) -> bool:
+    """Whether the code in ``filename`` belongs to Python, to an installed package or to the harness."""
     return filename.startswith(("<", _OURS, *_LIBRARIES)) or "site-packages" in filename
 
 
@@ -27,8 +28,8 @@ def origin(default: str = "an unknown place") -> str:
     """``path:line in function`` of the innermost frame that belongs to no library."""
     for frame in _frames():
         filename = frame.f_code.co_filename
-        if not _is_library(filename):
-            return f"{_relative(filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+        if not is_library(filename):
+            return f"{relative(filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
     return default
 
 
@@ -46,6 +47,7 @@ def _frames() -> Iterator[FrameType]:
 
 
 @lru_cache(maxsize=2048)
-def _relative(filename: str) -> str:
+def relative(filename: str) -> str:
+    """``filename`` as seen from where pytest was started, if it lies below."""
     relative = os.path.relpath(filename, _START)
     return filename if relative.startswith("..") else relative

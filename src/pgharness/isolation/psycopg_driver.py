@@ -16,7 +16,18 @@ import psycopg
 from psycopg import generators, pq
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import CHECK, CHECK_CONSTRAINTS, DEFAULT, LinkState, Target, Test
+from pgharness.isolation import foreign
+from pgharness.isolation.link import (
+    CHECK,
+    CHECK_CONSTRAINTS,
+    DEFAULT,
+    END,
+    LOCKS,
+    UNLOCK,
+    LinkState,
+    Target,
+    Test,
+)
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
@@ -77,25 +88,39 @@ class PsycopgLink:
         self.single = None
         self.lock = self._new_lock()  # the lock of a test that was cut off may still be held
 
-    def finish(self) -> IsolationError | None:
-        real = self._real
-        if real is None or real.closed:
-            self._real = None
-            return None
-        error: IsolationError | None = None
+    def finish(self) -> list[IsolationError]:
+        real, state = self._real, self.state
+        if real is None:
+            return []
+        errors: list[IsolationError] = []
+        if not real.closed:
+            self.note_failure()
+            self.end_single()
+            errors += [error for error in (state.left_open(),) if error]
         try:
-            if self.state.begun:
-                if real.info.transaction_status == pq.TransactionStatus.IDLE:
-                    error = IsolationError.leaked(self.state.stack.test)
-                real.execute("ROLLBACK", prepare=False)
-            if self.state.schema_changed:
+            if state.begun and not real.closed:
+                errors += self._end(real)
+            if state.locked_at and (row := real.execute(LOCKS).fetchone()) and row[0]:
+                errors.append(IsolationError.advisory_lock(state.stack.test, state.locked_at))
+                real.execute(UNLOCK, prepare=False)
+            if state.schema_changed:
                 real.execute("DEALLOCATE ALL", prepare=False)
                 self.prepared.clear()
                 self.prepared._to_flush.clear()
         except psycopg.Error:
             self.close()
-        self.state.reset(None)
-        return error
+        if real.closed:
+            self._real = None
+        state.reset(None)
+        return errors
+
+    def _end(self, real: psycopg.Connection[Any]) -> list[IsolationError]:
+        try:
+            real.execute(END, prepare=False)
+        except (psycopg.errors.InvalidSavepointSpecification, psycopg.errors.NoActiveSqlTransaction):
+            real.execute("ROLLBACK", prepare=False)
+            return [IsolationError.leaked(self.state.stack.test, *self.state.ended_by)]
+        return []
 
     def close(self) -> None:
         real, self._real = self._real, None
@@ -108,15 +133,16 @@ class PsycopgLink:
         """The physical connection, opened when first asked for."""
         if self._real is None:
             target = self.state.target
-            self._real = psycopg.connect(
-                host=target.host,
-                port=target.port,
-                user=target.user,
-                password=target.password,
-                dbname=target.database,
-                autocommit=True,
-                options=f"-c lock_timeout={int(target.lock_timeout * 1000)}ms",
-            )
+            with foreign.own():
+                self._real = psycopg.connect(
+                    host=target.host,
+                    port=target.port,
+                    user=target.user,
+                    password=target.password,
+                    dbname=target.database,
+                    autocommit=True,
+                    options=f"-c lock_timeout={int(target.lock_timeout * 1000)}ms",
+                )
         elif self._real.closed:
             raise IsolationError.connection_lost(self.state.stack.test)
         return self._real
@@ -144,8 +170,10 @@ class PsycopgLink:
 
     def note_failure(self) -> None:
         """Lay a failed transaction at the door of whoever ran the last statement."""
-        state = self.state
-        failed = self.connection().info.transaction_status == pq.TransactionStatus.INERROR
+        state, real = self.state, self._real
+        if real is None or real.closed:
+            return  # the next statement says so
+        failed = real.info.transaction_status == pq.TransactionStatus.INERROR
         noted = state.stack.aborted or state.stack.pending  # what is pending ends the failed state
         if failed and not noted and state.stack.savepoints:
             state.failed(state.stack.savepoints[-1].owner)

@@ -134,6 +134,7 @@ class VirtualMixin(Base):
             return
         if statement.kind != "plain":
             raise IsolationError.raw_control(link.state.stack.test, (text or "").strip(), origin())
+        link.state.watch(statement, text or "")
         setting = local_setting(statement, text or "", args)
         if self._transaction is None:
             if self._autocommit:

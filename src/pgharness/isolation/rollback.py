@@ -8,11 +8,14 @@ tests whose loop ends with them, the harness's own loop in the background.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from pgharness.background import background
 from pgharness.errors import HarnessError, IsolationError
+from pgharness.isolation import tasks
+from pgharness.isolation.foreign import Foreign
 from pgharness.isolation.link import DriverName, Link, Target, Test
 from pgharness.isolation.origin import origin
 
@@ -30,22 +33,34 @@ class Rollback:
         self._psycopg: Any = None
         self._tests_loop: asyncio.AbstractEventLoop | None = None
         self._seen_loop: asyncio.AbstractEventLoop | None = None
+        self._foreign = Foreign(target.database, lambda: self.test is not None)
+        self._outlived: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     # -- the test -----------------------------------------------------------------------------
 
     def start(self, test_id: str) -> None:
         self.test = Test(test_id)
+        self._foreign.watch()
         self._seen_loop = None
 
     def finish(self) -> list[HarnessError]:
         """Roll back; what is returned fails the test."""
-        test, self.test = self.test, None
+        test = self.test
         if test is None:
             return []
-        test.ended = True
+        pending = tasks.pending(test.tasks)
+        self.test = None
         errors: list[HarnessError] = list(test.errors)
-        if test.link is not None and (error := test.link.finish()):
-            errors.append(error)
+        if pending:
+            self._outlived.update(pending)
+            errors.append(IsolationError.task_pending(test.id, map(tasks.name, pending)))
+        test.ended = True
+        if test.link is not None:
+            errors += test.link.finish()
+        errors += (
+            IsolationError.committed_past(test.id, commit.statement, commit.where)
+            for commit in self._foreign.take()
+        )
         if self._seen_loop is not None:
             self._tests_loop = None if self._seen_loop.is_closed() else self._seen_loop
             self._seen_loop = None
@@ -58,11 +73,17 @@ class Rollback:
                 link.close()
         self._home = self._direct = self._psycopg = None
 
+    def close(self) -> None:
+        """Close the connections and leave the drivers as they were."""
+        self.disconnect()
+        self._foreign.remove()
+
     # -- links ----------------------------------------------------------------------------------
 
     def asyncpg_link(self) -> Any:
         """The link of the running test, for an asyncpg connection."""
         test = self._running_test()
+        self._note_task(test)
         loop = asyncio.get_running_loop()
         if self.in_call and self._seen_loop is None:
             self._seen_loop = loop
@@ -73,6 +94,7 @@ class Rollback:
     def psycopg_link(self) -> Any:
         """The link of the running test, for a psycopg connection of either kind."""
         test = self._running_test()
+        self._note_task(test)
         if test.link is None:
             from pgharness.isolation.psycopg_driver import PsycopgLink  # noqa: PLC0415 - psycopg is optional
 
@@ -104,6 +126,13 @@ class Rollback:
         if link.driver != driver:
             raise IsolationError.two_drivers(test.id, link.driver, driver, origin())
         return link
+
+    def _note_task(self, test: Test) -> None:
+        task = tasks.current()
+        if task is not None and task not in test.tasks:
+            if task in self._outlived:
+                raise IsolationError.task_of_earlier_test(test.id, tasks.name(task))
+            test.tasks.add(task)
 
     def _running_test(self) -> Test:
         if self.test is None:

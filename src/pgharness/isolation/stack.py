@@ -206,6 +206,11 @@ class Stack:
         """Whether ``transaction`` may have written what has not been undone."""
         return any(transaction in savepoint.writers for savepoint in self.savepoints)
 
+    def open_transactions(self) -> list[str]:
+        """Where those began that have sent a statement and have not ended."""
+        owners = (savepoint.owner for savepoint in self.savepoints)
+        return list(dict.fromkeys(owner.origin for owner in owners if not owner.ended))
+
     def open_writers(self, besides: Transaction) -> list[str]:
         """Where the other open transactions began that have written."""
         writers = (writer for savepoint in self.savepoints for writer in savepoint.writers)

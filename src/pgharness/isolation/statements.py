@@ -25,7 +25,8 @@ class Statement:
     ``words`` are the identifiers before a parenthesis, the functions it may call.
     ``changes_schema`` is True for DDL. ``local_setting`` names the parameter of a ``SET LOCAL``,
     ``session_setting`` that of a SET or RESET for the whole session. ``defers`` is True where the
-    statement may make a constraint deferrable, or sets one to be checked at another time.
+    statement may make a constraint deferrable, or sets one to be checked at another time; ``ends`` where
+    one of several statements may end the transaction; ``locks`` where a call takes a lock for the session.
     """
 
     kind: Kind
@@ -36,6 +37,8 @@ class Statement:
     local_setting: str = ""
     session_setting: str = ""
     defers: bool = False
+    ends: bool = False
+    locks: bool = False
 
 
 _COMMENT = re.compile(
@@ -75,6 +78,14 @@ _WRITING = re.compile(
 )
 _CALL = re.compile(r"([^\W\d][\w$]*)\"?\s*\(")
 _SCHEMA = frozenset(("create", "alter", "drop", "reindex", "comment", "grant", "revoke", "do", "import"))
+_ENDS = re.compile(
+    r";\s*(?:commit|rollback|end|abort|prepare\s+transaction)\b"
+    r"|^(?:commit|rollback|end|abort|prepare\s+transaction)\b[^;]*;",
+    re.IGNORECASE,
+)
+_SESSION_LOCKS = frozenset(
+    f"pg_{attempt}advisory_lock{shared}" for attempt in ("", "try_") for shared in ("", "_shared")
+)
 _DEFERS = re.compile(r"\bdeferrable\b|^set\s+constraints\b", re.IGNORECASE)
 _SET_LOCAL = re.compile(r"set\s+local\s+(time\s+zone|session\s+authorization|[\w.\"]+)", re.IGNORECASE)
 _SET_SESSION = re.compile(
@@ -104,14 +115,17 @@ def classify(text: str) -> Statement:
             if found := pattern.match(body):
                 return Statement(kind, name=_fold(found.group(1)) if found.groups() else "")
     local = _SET_LOCAL.match(body) if word == "set" else None
+    words = frozenset(name.lower() for name in _CALL.findall(body))
     return Statement(
         "plain",
         writes=not (word in _READS and not _WRITING.search(_LOCKING.sub(" ", body))),
-        words=frozenset(name.lower() for name in _CALL.findall(body)),
+        words=words,
         changes_schema=word in _SCHEMA,
         local_setting=_parameter(local[1]) if local else "",
         session_setting=_session_setting(body) if word in ("set", "reset") else "",
         defers=(word == "set" or word in _SCHEMA) and _DEFERS.search(body) is not None,
+        ends=";" in body and _ENDS.search(body) is not None,
+        locks=not _SESSION_LOCKS.isdisjoint(words),
     )
 
 

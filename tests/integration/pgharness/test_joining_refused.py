@@ -72,6 +72,13 @@ def refused(sentence: str) -> Iterator[None]:
     assert re.fullmatch(pattern, raised.value.failed), raised.value.failed
 
 
+@contextlib.contextmanager
+def left_open(joined: Joined, name: str) -> Iterator[None]:
+    """A test that leaves a transaction open, and fails for it."""
+    with refused(f"{name}: a transaction is still open as the test ends."), joined.test(name):
+        yield
+
+
 # -- engines that cannot join -------------------------------------------------------------------------
 
 
@@ -178,7 +185,7 @@ def test_a_pool_of_a_test_that_has_ended_is_refused_outside_one(
 
 
 def test_psycopg_goes_on_in_the_next_test(joined: Joined, engine: Engine) -> None:
-    with joined.test("test_one"):
+    with left_open(joined, "test_one"):
         kept = engine.connect()
         kept.execute(ONE)
     with joined.test("test_two"):
@@ -193,7 +200,7 @@ def test_asyncpg_goes_on_in_the_next_test(
     joined: Joined, async_engine: AsyncEngine, loop: asyncio.Runner
 ) -> None:
     earlier = "a connection goes on with the transaction begun at HERE in test_one, which has ended."
-    with joined.test("test_one"):
+    with left_open(joined, "test_one"):
         executing, committing = (loop.run(open_transaction(async_engine)) for _ in range(2))
     with joined.test("test_two"):
         with refused(f"test_two: {earlier}"):
@@ -205,7 +212,7 @@ def test_asyncpg_goes_on_in_the_next_test(
 
 
 def test_psycopg_closed_after_its_test_says_nothing(joined: Joined, engine: Engine) -> None:
-    with joined.test("test_one"):
+    with left_open(joined, "test_one"):
         kept = engine.connect()
         kept.execute(ONE)
 
@@ -218,7 +225,7 @@ def test_psycopg_closed_after_its_test_says_nothing(joined: Joined, engine: Engi
 def test_asyncpg_closed_after_its_test_says_nothing(
     joined: Joined, async_engine: AsyncEngine, loop: asyncio.Runner
 ) -> None:
-    with joined.test("test_one"):
+    with left_open(joined, "test_one"):
         kept = loop.run(open_transaction(async_engine))
 
     loop.run(kept.close())

@@ -57,8 +57,8 @@ def test_every_class_keeps_its_type_in_a_pickle(cls: type[HarnessError]) -> None
 SENTENCES: dict[str, tuple[HarnessError, str]] = {
     "deferred_constraint": (
         IsolationError.deferred_constraint("t", "a.py:1 in f", ["b.py:2 in g"], "violates k"),
-        "t: at the commit of the transaction begun at a.py:1 in f a deferred constraint failed, and others had "
-        "written: violates k\n"
+        "t: at the commit of the transaction begun at a.py:1 in f a deferred constraint failed, and others "
+        "had written: violates k\n"
         "Inside one transaction PostgreSQL checks the rows of both, and theirs may not be complete yet.\n"
         "Checked:\n"
         "  - not committed yet: the transaction begun at b.py:2 in g\n"
@@ -73,6 +73,55 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         "To fix this, either:\n"
         "  - cancel or time out statements rather than the start of a transaction\n"
         f"  - {WAY_OUT}",
+    ),
+    "leaked by a script": (
+        IsolationError.leaked("t", "INSERT INTO a VALUES (1);\n  COMMIT", "a.py:1 in f"),
+        "t: the test's transaction was committed or rolled back past the harness.\n"
+        "A script of several statements, sent as one, ended it; its changes may have stayed.\n"
+        "Checked:\n"
+        "  - the last that may have: 'INSERT INTO a VALUES (1); COMMIT' sent at a.py:1 in f\n"
+        "To fix this, either:\n"
+        "  - end transactions through the session or the connection, not in SQL text\n"
+        f"  - {WAY_OUT}",
+    ),
+    "committed_past": (
+        IsolationError.committed_past("t", "INSERT INTO a  VALUES (1)", "a.py:1 in f"),
+        "t: 'INSERT INTO a VALUES (1)' was committed at a.py:1 in f, on a connection opened past SQLAlchemy.\n"
+        "Such a connection does not join the test's transaction; the database has been made anew.\n"
+        "To fix this, either:\n"
+        "  - go through a SQLAlchemy engine\n"
+        f"  - {WAY_OUT}",
+    ),
+    "advisory_lock": (
+        IsolationError.advisory_lock("t", "a.py:1 in f"),
+        "t: an advisory lock of the session, taken at a.py:1 in f, is still held as the test ends.\n"
+        "pg_advisory_lock outlives the transaction; in a pool the next to get the connection has it.\n"
+        "To fix this, either:\n"
+        "  - use pg_advisory_xact_lock, or call pg_advisory_unlock\n"
+        f"  - {WAY_OUT}",
+    ),
+    "task_pending": (
+        IsolationError.task_pending("t", ["job() at a.py:1"]),
+        "t: a task that uses the database is not done as the test ends.\n"
+        "It would go on in the middle of another test, whose rows it would see and change.\n"
+        "Checked:\n"
+        "  - not done: job() at a.py:1\n"
+        "To fix this: await the task, or cancel it and await that, before the test ends",
+    ),
+    "task_of_earlier_test": (
+        IsolationError.task_of_earlier_test("t", "job() at a.py:1"),
+        "t: the task job() at a.py:1 of an earlier test reached the test database.\n"
+        "It was not done when its test ended, and that test has failed for it.\n"
+        "To fix this: await the task, or cancel it and await that, before its test ends",
+    ),
+    "left_open": (
+        IsolationError.left_open("t", ["a.py:1 in f"]),
+        "t: a transaction is still open as the test ends.\n"
+        "Its session or connection was not closed, or a task still uses it; in production it would keep a "
+        "connection of the pool, idle in transaction.\n"
+        "Checked:\n"
+        "  - begun at a.py:1 in f\n"
+        "To fix this: close the session (async with, a dependency with yield), or await the task",
     ),
     "leaked": (
         IsolationError.leaked("t"),
@@ -281,7 +330,9 @@ def test_sentences(name: str) -> None:
 
 def test_only_a_leak_calls_for_a_new_database() -> None:
     assert [name for name, (error, _) in SENTENCES.items() if getattr(error, "leaked_rows", False)] == [
-        "leaked"
+        "leaked by a script",
+        "committed_past",
+        "leaked",
     ]
 
 
