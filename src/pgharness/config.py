@@ -169,6 +169,14 @@ OPTIONS: tuple[Option, ...] = (
         choices=("rollback", "database"),
     ),
     Option(
+        "strict",
+        "choice",
+        "warn",
+        "What to do where a session reads a table in which another one, open at the same time, has rows that "
+        "it has not committed: it sees them in a test, and would not in production.",
+        choices=("off", "warn", "error"),
+    ),
+    Option(
         "driver",
         "choice",
         "auto",
@@ -216,6 +224,7 @@ class Config:
     tmpdir: str
     start_timeout: float
     isolation: Literal["rollback", "database"]
+    strict: Literal["off", "warn", "error"]
     driver: Literal["auto", "asyncpg", "psycopg"]
     allow_hosts: tuple[str, ...]
     lock_timeout: float

@@ -47,6 +47,7 @@ class Worker:
             password=address.password,
             database=self.database.name,
             lock_timeout=config.lock_timeout,
+            strict=config.strict,
             tls=not self.database.server.owned,
         )
         self.engines = Engines(Rollback(self._with_schema(target)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pgharness.isolation.engines import Engines
@@ -20,6 +21,7 @@ class Joined:
         *,
         writers: frozenset[str] = frozenset(),
         deferrable: bool = False,
+        strict: Literal["off", "warn", "error"] = "off",
         lock_timeout: float = 5.0,
     ) -> None:
         parts = urlsplit(url)
@@ -32,6 +34,7 @@ class Joined:
             lock_timeout=lock_timeout,
             writers=writers,
             deferrable=deferrable,
+            strict=strict,
         )
         self.rollback = Rollback(target)
         self.engines = Engines(self.rollback)

@@ -1,8 +1,8 @@
-"""Every error the harness raises, one base class."""
+"""Every error the harness raises, one base class, and its warnings."""
 
 from pgharness.errors.base import ConfigError, DatabaseError, HarnessError, SchemaError, ServerError
 from pgharness.errors.isolation import IsolationError
-from pgharness.errors.use import AppError, TierError
+from pgharness.errors.use import AppError, TierError, UncommittedWarning
 
 __all__ = [
     "AppError",
@@ -13,6 +13,7 @@ __all__ = [
     "SchemaError",
     "ServerError",
     "TierError",
+    "UncommittedWarning",
 ]
 
 for _name in __all__:

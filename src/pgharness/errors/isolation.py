@@ -40,6 +40,20 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
+    def uncommitted(cls, test: str, table: str, reader: str, writer: str) -> IsolationError:
+        """A session reads a table that another has changed and not committed."""
+        return cls(
+            f"{test}: the transaction begun at {reader} reads {table}, where the one begun at {writer} has rows "
+            "that it has not committed.",
+            cause="Inside one transaction it sees them; on connections of their own, as in production, it would not.",
+            fix=[
+                "commit what the test arranges: await db_session.commit() is rolled back with the test",
+                "pg_strict = off",
+                _WAY_OUT,
+            ],
+        )
+
+    @classmethod
     def local_setting(cls, test: str, origin: str, newcomer: str, name: str) -> IsolationError:
         """SET LOCAL of one open transaction would hold for another."""
         return cls(

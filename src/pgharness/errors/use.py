@@ -102,3 +102,7 @@ class AppError(HarnessError):
             f"the app's lifespan failed during {phase}: {reason}",
             cause="The client runs the lifespan of the app as a server would.",
         )
+
+
+class UncommittedWarning(UserWarning):
+    """A session has read a table that another had changed and not committed (``pg_strict = warn``)."""

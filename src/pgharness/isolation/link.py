@@ -53,6 +53,8 @@ class Target:
     writers: frozenset[str] = frozenset()
     deferrable: bool = False
     """Whether the schema has a constraint, or constraint trigger, that can wait for the commit."""
+    strict: Literal["off", "warn", "error"] = "off"
+    """What to do where a transaction reads what another has not committed."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -65,6 +67,8 @@ class Test:
     ended: bool = False
     errors: list[IsolationError] = dataclasses.field(default_factory=list)
     """What was raised because rows would have been wrong; fails the test even if it was swallowed."""
+    warnings: dict[str, None] = dataclasses.field(default_factory=dict)
+    """What the test is warned of at its end, each once."""
     tasks: weakref.WeakSet[asyncio.Task[Any]] = dataclasses.field(default_factory=weakref.WeakSet)
     """The asyncio tasks that have used the database."""
 
@@ -131,7 +135,9 @@ class LinkState:
         with self.guard:
             if statement.changes_schema:
                 self.schema_changed = True
+            self._check_reads(transaction, statement)
             sql = self._noting(lambda: self.stack.before(transaction, statement, setting))
+            transaction.tables |= statement.changed_tables
             if self._let_wait:
                 sql.append(_LET_WAIT)
             if statement is CHECK:
@@ -148,6 +154,17 @@ class LinkState:
             self.ended_by = (text.strip(), origin())
         if statement.locks or not self.target.writers.isdisjoint(statement.words):
             self.locked_at = origin()
+
+    def _check_reads(self, reader: Transaction, statement: Statement) -> None:
+        """Note, or refuse, that ``statement`` may see rows that others have not committed."""
+        if self.target.strict == "off" or self.test is None or not statement.read_tables:
+            return
+        for table, writer in self.stack.uncommitted(reader, statement.read_tables):
+            error = IsolationError.uncommitted(self.test.id, table, reader.origin, writer)
+            if self.target.strict == "error":
+                self.test.errors.append(error)
+                raise error
+            self.test.warnings[str(error)] = None
 
     def left_open(self) -> IsolationError | None:
         """What to raise if transactions are open as the test ends."""

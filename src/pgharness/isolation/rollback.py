@@ -8,12 +8,13 @@ tests whose loop ends with them, the harness's own loop in the background.
 from __future__ import annotations
 
 import asyncio
+import warnings
 import weakref
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from pgharness.background import background
-from pgharness.errors import HarnessError, IsolationError
+from pgharness.errors import HarnessError, IsolationError, UncommittedWarning
 from pgharness.isolation import tasks
 from pgharness.isolation.foreign import Foreign
 from pgharness.isolation.link import DriverName, Link, Target, Test
@@ -48,6 +49,8 @@ class Rollback:
         test = self.test
         if test is None:
             return []
+        for text in test.warnings:
+            warnings.warn(text, UncommittedWarning, stacklevel=2)
         pending = tasks.pending(test.tasks)
         self.test = None
         errors: list[HarnessError] = list(test.errors)

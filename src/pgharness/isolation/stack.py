@@ -24,7 +24,7 @@ ends of transactions wait in `Stack.pending` until then, for nothing can observe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pgharness.errors import IsolationError
 from pgharness.isolation.savepoint import Savepoint, others, restore_setting, save_setting, set_settings
@@ -51,6 +51,8 @@ class Transaction:
     overlapped: dict[Transaction, None] = dataclasses.field(default_factory=dict)
     """Who has written since its first statement; kept for snapshots only."""
     local_settings: list[str] = dataclasses.field(default_factory=list)
+    tables: set[str] = dataclasses.field(default_factory=set)
+    """The tables it has changed."""
     floating: list[str] = dataclasses.field(default_factory=list)
     """Labels of the savepoints that a READ ONLY transaction has given up, lowest first."""
 
@@ -216,6 +218,14 @@ class Stack:
         writers = (writer for savepoint in self.savepoints for writer in savepoint.writers)
         open_ = (writer for writer in writers if writer is not besides and not writer.ended)
         return list(dict.fromkeys(writer.origin for writer in open_))
+
+    def uncommitted(self, reader: Transaction, tables: frozenset[str]) -> Iterator[tuple[str, str]]:
+        """Which of ``tables`` others have changed and not committed, and where those began."""
+        writers = {writer: None for savepoint in self.savepoints for writer in savepoint.writers}
+        for writer in writers:
+            if writer is not reader and not writer.ended:
+                for table in sorted(writer.tables & tables):
+                    yield table, writer.origin
 
     def commit(self, transaction: Transaction, *, where: Callable[[], str] | None = None) -> bool:
         """End ``transaction``, keeping its work. True if it was kept.

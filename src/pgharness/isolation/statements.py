@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal
 
@@ -27,6 +28,7 @@ class Statement:
     ``session_setting`` that of a SET or RESET for the whole session. ``defers`` is True where the
     statement may make a constraint deferrable, or sets one to be checked at another time; ``ends`` where
     one of several statements may end the transaction; ``locks`` where a call takes a lock for the session.
+    ``changed_tables`` and ``read_tables`` are the tables it names as such, without their schema.
     """
 
     kind: Kind
@@ -39,6 +41,8 @@ class Statement:
     defers: bool = False
     ends: bool = False
     locks: bool = False
+    changed_tables: frozenset[str] = frozenset()
+    read_tables: frozenset[str] = frozenset()
 
 
 _COMMENT = re.compile(
@@ -78,6 +82,16 @@ _WRITING = re.compile(
 )
 _CALL = re.compile(r"([^\W\d][\w$]*)\"?\s*\(")
 _SCHEMA = frozenset(("create", "alter", "drop", "reindex", "comment", "grant", "revoke", "do", "import"))
+_TABLE = r'(?:(?:"[^"]+"|\w+)\s*\.\s*)?("[^"]+"|\w+)'
+_CHANGED = re.compile(
+    rf"\b(?:insert\s+into|(?<!do\s)update|delete\s+from|merge\s+into|copy|truncate(?:\s+table)?)\s+(?:only\s+)?{_TABLE}",
+    re.IGNORECASE,
+)
+_READ = re.compile(rf"\b(?:from|join|using|(?<!do\s)update)\s+(?:only\s+|lateral\s+)?{_TABLE}", re.IGNORECASE)
+_READ_NEXT = re.compile(rf"(?:\s+(?:as\s+)?\w+)?\s*,\s*(?:only\s+|lateral\s+)?{_TABLE}", re.IGNORECASE)
+_NO_TABLES = frozenset(
+    ("select", "set", "of", "nowait", "skip", "stdin", "stdout", "unnest", "generate_series")
+)
 _ENDS = re.compile(
     r";\s*(?:commit|rollback|end|abort|prepare\s+transaction)\b"
     r"|^(?:commit|rollback|end|abort|prepare\s+transaction)\b[^;]*;",
@@ -125,8 +139,19 @@ def classify(text: str) -> Statement:
         session_setting=_session_setting(body) if word in ("set", "reset") else "",
         defers=(word == "set" or word in _SCHEMA) and _DEFERS.search(body) is not None,
         ends=";" in body and _ENDS.search(body) is not None,
+        changed_tables=frozenset(map(_fold, _CHANGED.findall(body))) - _NO_TABLES,
+        read_tables=frozenset(_tables_read(body)) - _NO_TABLES,
         locks=not _SESSION_LOCKS.isdisjoint(words),
     )
+
+
+def _tables_read(body: str) -> Iterator[str]:
+    for found in _READ.finditer(body):
+        yield _fold(found[1])
+        at = found.end()
+        while following := _READ_NEXT.match(body, at):
+            yield _fold(following[1])
+            at = following.end()
 
 
 def _session_setting(body: str) -> str:

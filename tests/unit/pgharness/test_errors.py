@@ -74,6 +74,16 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         "  - cancel or time out statements rather than the start of a transaction\n"
         f"  - {WAY_OUT}",
     ),
+    "uncommitted": (
+        IsolationError.uncommitted("t", "users", "a.py:1 in f", "b.py:2 in g"),
+        "t: the transaction begun at a.py:1 in f reads users, where the one begun at b.py:2 in g has rows "
+        "that it has not committed.\n"
+        "Inside one transaction it sees them; on connections of their own, as in production, it would not.\n"
+        "To fix this, either:\n"
+        "  - commit what the test arranges: await db_session.commit() is rolled back with the test\n"
+        "  - pg_strict = off\n"
+        f"  - {WAY_OUT}",
+    ),
     "leaked by a script": (
         IsolationError.leaked("t", "INSERT INTO a VALUES (1);\n  COMMIT", "a.py:1 in f"),
         "t: the test's transaction was committed or rolled back past the harness.\n"
@@ -86,7 +96,8 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
     ),
     "committed_past": (
         IsolationError.committed_past("t", "INSERT INTO a  VALUES (1)", "a.py:1 in f"),
-        "t: 'INSERT INTO a VALUES (1)' was committed at a.py:1 in f, on a connection opened past SQLAlchemy.\n"
+        "t: 'INSERT INTO a VALUES (1)' was committed at a.py:1 in f, on a connection opened past "
+        "SQLAlchemy.\n"
         "Such a connection does not join the test's transaction; the database has been made anew.\n"
         "To fix this, either:\n"
         "  - go through a SQLAlchemy engine\n"

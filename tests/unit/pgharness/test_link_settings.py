@@ -58,10 +58,10 @@ def test_the_first_statement_of_a_test_begins_its_transaction() -> None:
     state = link_state()
     one = Transaction("a.py:1 in a")
 
-    assert state.before(one, WRITE) == "BEGIN; SAVEPOINT pgh_1"
+    assert state.before(one, WRITE) == "BEGIN; SAVEPOINT pgh_test; SAVEPOINT pgh_1"
     assert state.before(one, WRITE) == ""
     state.reset(RunningTest("test_y"))
-    assert state.before(Transaction("b.py:1 in b"), READ) == "BEGIN; SAVEPOINT pgh_1"
+    assert state.before(Transaction("b.py:1 in b"), READ) == "BEGIN; SAVEPOINT pgh_test; SAVEPOINT pgh_1"
     assert state.stack.test == "test_y"
 
 
@@ -69,7 +69,10 @@ def test_control_is_one_query() -> None:
     state = link_state()
     one = Transaction("a.py:1 in a")
 
-    assert state.control(one, classify("SAVEPOINT s")) == "BEGIN; SAVEPOINT pgh_1; SAVEPOINT pgh_2"
+    assert (
+        state.control(one, classify("SAVEPOINT s"))
+        == "BEGIN; SAVEPOINT pgh_test; SAVEPOINT pgh_1; SAVEPOINT pgh_2"
+    )
     assert state.control(one, classify("ROLLBACK TO s")) == "ROLLBACK TO SAVEPOINT pgh_2"
     assert state.control(one, classify("RELEASE s")) == "RELEASE SAVEPOINT pgh_2"
 

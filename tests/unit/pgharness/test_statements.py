@@ -156,3 +156,37 @@ def test_the_parameter_of_set_local(text: str, parameter: str) -> None:
 )
 def test_the_parameter_that_a_statement_sets_for_its_session(text: str, name: str) -> None:
     assert classify(text).session_setting == name
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "read"),
+    [
+        ("SELECT users.id FROM users WHERE x = 1", set(), {"users"}),
+        ("SELECT * FROM a, b AS c, ONLY d JOIN app.e ON true", set(), {"a", "b", "d", "e"}),
+        ('INSERT INTO public."Users" (a) VALUES (1) ON CONFLICT DO UPDATE SET a = 1', {"Users"}, set()),
+        ("UPDATE tasks SET x = 1 FROM z", {"tasks"}, {"tasks", "z"}),
+        ("DELETE FROM q USING r", {"q"}, {"q", "r"}),
+        ("SELECT 1 FOR UPDATE OF u", set(), set()),
+        ("INSERT INTO t SELECT * FROM (SELECT * FROM o) x", {"t"}, {"o"}),
+        ("COPY t FROM STDIN", {"t"}, set()),
+        ("TRUNCATE TABLE ONLY t", {"t"}, set()),
+    ],
+)
+def test_the_tables_a_statement_names(text: str, changed: set[str], read: set[str]) -> None:
+    statement = classify(text)
+
+    assert (set(statement.changed_tables), set(statement.read_tables)) == (changed, read)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("INSERT INTO t VALUES (1); COMMIT", True),
+        ("COMMIT; SELECT 1", True),
+        ("SELECT 1;", False),
+        ("INSERT INTO t VALUES (1); SELECT 2", False),
+        ("SELECT 'x' AS commit", False),
+    ],
+)
+def test_a_script_that_may_end_the_transaction(text: str, ends: bool) -> None:
+    assert classify(text).ends is ends

@@ -1,0 +1,107 @@
+"""A session that reads what another has not committed sees in a test what it would not in production."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from pgharness.errors import IsolationError, UncommittedWarning
+from pgharness.fixtures import Database
+from tests.support.joined import Joined
+
+READS = (
+    r"test_x: the transaction begun at .* in \w+ reads users, where the one begun at .* in \w+ has rows that"
+)
+INSERT = text("INSERT INTO users VALUES (1)")
+COUNT = text("SELECT count(*) FROM users")
+
+
+@pytest.fixture
+def engine(pg_empty_database: Database) -> Engine:
+    made = create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
+    with made.begin() as connection:
+        connection.execute(text("CREATE TABLE users (id int); CREATE TABLE orders (id int)"))
+    return made
+
+
+@pytest.fixture
+def async_engine(engine: Engine, pg_empty_database: Database) -> AsyncEngine:
+    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def strict() -> Literal["off", "warn", "error"]:
+    return "error"
+
+
+@pytest.fixture
+def joined(
+    engine: Engine, pg_empty_database: Database, strict: Literal["off", "warn", "error"]
+) -> Iterator[Joined]:
+    made = Joined(pg_empty_database.url, strict=strict)
+    yield made
+    made.close()
+
+
+def flush_then_ask(joined: Joined, engine: Engine) -> list[Any]:
+    seen: list[Any] = []
+    with joined.test(), engine.connect() as arranging, engine.connect() as app:
+        arranging.execute(INSERT)
+        seen += [arranging.execute(COUNT).scalar()]
+        for _ in range(2):
+            try:
+                seen += [app.execute(COUNT).scalar()]
+            except IsolationError as error:
+                seen += [error.failed]
+        app.rollback()
+    return seen
+
+
+@pytest.mark.parametrize("strict", ["off"])
+def test_off_says_nothing(joined: Joined, engine: Engine) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        assert flush_then_ask(joined, engine) == [1, 1, 1]
+    assert said == []
+
+
+@pytest.mark.parametrize("strict", ["warn"])
+def test_warn_says_it_once_at_the_end_of_the_test(joined: Joined, engine: Engine) -> None:
+    with pytest.warns(UncommittedWarning, match=READS) as said:
+        assert flush_then_ask(joined, engine) == [1, 1, 1]
+    assert len(said) == 1
+
+
+def test_error_raises_at_the_reading_statement(joined: Joined, engine: Engine) -> None:
+    with pytest.raises(IsolationError, match=READS):  # swallowed, and the test fails all the same
+        flush_then_ask(joined, engine)
+
+
+async def test_asyncpg_error_raises_as_well(joined: Joined, async_engine: AsyncEngine) -> None:
+    async def flush_then_ask() -> None:
+        async with async_engine.connect() as arranging, async_engine.connect() as app:
+            await arranging.execute(INSERT)
+            await app.execute(COUNT)
+
+    with pytest.raises(IsolationError, match=READS), joined.test():
+        await flush_then_ask()
+
+
+async def test_what_production_would_show_is_no_matter(joined: Joined, async_engine: AsyncEngine) -> None:
+    with joined.test():
+        async with async_engine.connect() as arranging, async_engine.connect() as app:
+            await arranging.execute(INSERT)
+            await app.execute(text("SELECT count(*) FROM orders"))  # another table
+            await app.rollback()
+            await arranging.commit()
+            await app.execute(COUNT)  # committed
+            await app.rollback()
+            await arranging.execute(INSERT)
+            await arranging.rollback()
+            assert (await app.execute(COUNT)).scalar() == 1  # undone
