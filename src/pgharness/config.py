@@ -177,6 +177,14 @@ OPTIONS: tuple[Option, ...] = (
         choices=("off", "warn", "error"),
     ),
     Option(
+        "clock",
+        "choice",
+        "off",
+        "'on' has now() in the database move on with each transaction and follow freezegun; "
+        "needs a superuser.",
+        choices=("off", "on"),
+    ),
+    Option(
         "driver",
         "choice",
         "auto",
@@ -225,6 +233,7 @@ class Config:
     start_timeout: float
     isolation: Literal["rollback", "database"]
     strict: Literal["off", "warn", "error"]
+    clock: Literal["off", "on"]
     driver: Literal["auto", "asyncpg", "psycopg"]
     allow_hosts: tuple[str, ...]
     lock_timeout: float

@@ -48,6 +48,7 @@ class Worker:
             database=self.database.name,
             lock_timeout=config.lock_timeout,
             strict=config.strict,
+            clock=config.clock == "on",
             tls=not self.database.server.owned,
         )
         self.engines = Engines(Rollback(self._with_schema(target)))

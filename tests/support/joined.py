@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pgharness.isolation.engines import Engines
@@ -15,28 +15,19 @@ from pgharness.isolation.rollback import Rollback
 class Joined:
     """Engines on the database at ``url`` join while `test` runs, and are real otherwise."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        writers: frozenset[str] = frozenset(),
-        deferrable: bool = False,
-        strict: Literal["off", "warn", "error"] = "off",
-        lock_timeout: float = 5.0,
-    ) -> None:
+    def __init__(self, url: str, *, lock_timeout: float = 5.0, **target: Any) -> None:
+        """``target`` are further fields of `Target`."""
         parts = urlsplit(url)
-        target = Target(
+        made = Target(
             host=parts.hostname or "",
             port=parts.port or 5432,
             user=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
             database=parts.path[1:],
             lock_timeout=lock_timeout,
-            writers=writers,
-            deferrable=deferrable,
-            strict=strict,
+            **target,
         )
-        self.rollback = Rollback(target)
+        self.rollback = Rollback(made)
         self.engines = Engines(self.rollback)
         self.engines.isolation = "database"
         self.engines.install()

@@ -62,7 +62,10 @@ class VirtualConnection:
     def _begin(self, isolation: str | None, readonly: bool) -> None:
         link = self._current_link()
         self._transaction = Transaction(
-            origin(), read_only=readonly, snapshot=level_of(isolation), settings=self.settings.current
+            origin(),
+            read_only=readonly,
+            snapshot=level_of(isolation),
+            settings=self.settings.begin(link.state),
         )
         self._test, self._link = link.state.test, link
 
@@ -133,7 +136,7 @@ class VirtualConnection:
             await link.reach(lambda: link.know_defaults({statement.session_setting: ""}))
         if transaction is not None:
             return await link.reach(lambda: self._perform(link, transaction, statement, call, setting))
-        single = Transaction(origin(), settings=self.settings.current)
+        single = Transaction(origin(), settings=self.settings.begin(link.state))
         try:
             result = await link.reach(lambda: self._perform(link, single, statement, call, setting))
             await self._check_constraints(link, single)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sqlalchemy import Engine, event, exc
+from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.pool import Pool
 
 from pgharness.errors import IsolationError
+from pgharness.isolation import clock
 from pgharness.isolation.origin import origin
 from pgharness.isolation.rollback import Rollback
+from pgharness.isolation.savepoint import set_settings
 
 Isolation = Literal["rollback", "database"]
 
@@ -44,6 +46,8 @@ class Engines:
             event.listen(Engine, "do_connect", self._do_connect)
             event.listen(Pool, "connect", self._connected)
             event.listen(Pool, "checkout", self._checkout)
+            if self.rollback.target.clock:
+                event.listen(Engine, "begin", self._begun)
             self._installed = True
 
     def remove(self) -> None:
@@ -51,6 +55,8 @@ class Engines:
             event.remove(Engine, "do_connect", self._do_connect)
             event.remove(Pool, "connect", self._connected)
             event.remove(Pool, "checkout", self._checkout)
+            if self.rollback.target.clock:
+                event.remove(Engine, "begin", self._begun)
             self._installed = False
 
     def _do_connect(self, dialect: Any, record: Any, cargs: list[Any], cparams: dict[str, Any]) -> Any:
@@ -93,6 +99,11 @@ class Engines:
             if found is not None:
                 return bool(found == self.database)
         return False
+
+    def _begun(self, connection: Connection) -> None:
+        """Tell a transaction on a real connection what time it is; a virtual one is told by its link."""
+        if self.isolation == "database" and connection.info.get(self._key) == self.generation:
+            connection.exec_driver_sql(set_settings({clock.SETTING: clock.now()}))
 
     def _checkout(self, connection: Any, record: Any, _proxy: Any) -> None:
         """Refuse to hand out what a pool has kept from a test of another isolation."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from pgharness.errors import IsolationError
+from pgharness.isolation import clock
 from pgharness.isolation.origin import origin
 from pgharness.isolation.stack import Stack, Transaction
 from pgharness.isolation.statements import Statement
@@ -55,6 +56,8 @@ class Target:
     """Whether the schema has a constraint, or constraint trigger, that can wait for the commit."""
     strict: Literal["off", "warn", "error"] = "off"
     """What to do where a transaction reads what another has not committed."""
+    clock: bool = False
+    """Whether each transaction is told what time it is."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -261,6 +264,10 @@ class SessionSettings:
         if not self._made:
             self._made = True
             self._asked = self.current if transaction is None else transaction.settings
+
+    def begin(self, link: LinkState) -> Mapping[str, str]:
+        """The parameters that a transaction of ``link`` begins with."""
+        return {**self.current, clock.SETTING: clock.now()} if link.target.clock else self.current
 
     def serve(self, test: Test | None) -> None:
         if test is not self._test:

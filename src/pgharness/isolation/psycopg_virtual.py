@@ -138,7 +138,7 @@ class VirtualMixin(Base):
         setting = local_setting(statement, text or "", args)
         if self._transaction is None:
             if self._autocommit:
-                link.single = single = Transaction(origin(), settings=self.settings.current)
+                link.single = single = Transaction(origin(), settings=self.settings.begin(link.state))
                 yield from link.begin_statement(single, statement, setting)
                 return
             self._begin(link)
@@ -160,7 +160,7 @@ class VirtualMixin(Base):
             origin(),
             read_only=bool(self._read_only),
             snapshot=level_of(level.name if level is not None else None),
-            settings=self.settings.current,
+            settings=self.settings.begin(link.state),
         )
         self._test = link.state.test
 

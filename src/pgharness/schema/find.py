@@ -9,7 +9,7 @@ from typing import Literal
 
 from pgharness.config import Config
 from pgharness.errors import ConfigError
-from pgharness.schema import launch, problems, sql
+from pgharness.schema import clock, launch, problems, sql
 from pgharness.schema.fingerprint import fingerprint
 from pgharness.schema.locations import Locations, locate
 from pgharness.server.base import Address
@@ -76,6 +76,8 @@ class Schema:
             launch.upgrade(self.config, locations, address, database)
         elif self.kind == "metadata":
             launch.create_all(self.config, address, database)
+        if self.config.clock == "on":
+            clock.install(address, database)
 
 
 def find(config: Config) -> Schema:

@@ -42,6 +42,7 @@ def _parts(config: Config, kind: str, locations: Locations | None, major: int) -
         "env": sorted(config.env),
         "extensions": sorted(config.extensions),
         "metadata": config.metadata,
+        "clock": config.clock,
         "alembic": _version("alembic") if locations else "",
         "sqlalchemy": _version("sqlalchemy") if kind in ("alembic", "metadata") else "",
     }

@@ -247,3 +247,11 @@ def crashed(what: str, code: int, output: Sequence[str]) -> SchemaError:
         cause="\n".join(["Its last output was:", *(f"  {line}" for line in output)]) if output else "",
         fix=["run `alembic upgrade head` on an empty database to see it alone"],
     )
+
+
+def no_clock(user: str, says: str) -> SchemaError:
+    return SchemaError(
+        f"now() in the template could not be replaced: {says}",
+        cause="pg_clock = on replaces a function of PostgreSQL itself, which only a superuser may.",
+        fix=[f'as a superuser: ALTER ROLE "{user}" SUPERUSER', "pg_clock = off"],
+    )

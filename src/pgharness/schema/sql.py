@@ -74,12 +74,12 @@ def prepare(address: Address, database: str, extensions: Sequence[str], files: S
 async def _prepare(
     address: Address, database: str, extensions: Sequence[str], files: Sequence[SqlFile]
 ) -> None:
-    async with _connection(address, database) as connection:
+    async with connection_to(address, database) as connection:
         for extension in extensions:
             await _create_extension(connection, extension)
     for file in files:
         # A connection each: what a dump sets for its session must not reach the next file.
-        async with _connection(address, database) as connection:
+        async with connection_to(address, database) as connection:
             for statement in file.statements:
                 try:
                     await connection.execute(statement.text)
@@ -88,7 +88,8 @@ async def _prepare(
 
 
 @contextlib.asynccontextmanager
-async def _connection(address: Address, database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def connection_to(address: Address, database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A plain connection for the block."""
     connection = await connect(address, database)
     try:
         yield connection
@@ -126,7 +127,7 @@ def postgres_says(error: asyncpg.PostgresError) -> str:
 
 async def relations(address: Address, database: str) -> tuple[set[str], bool]:
     """The names of the relations a user made in ``database``, and whether one records revisions."""
-    async with _connection(address, database) as connection:
+    async with connection_to(address, database) as connection:
         rows = await connection.fetch(
             """
             SELECT c.oid::regclass::text AS name,
