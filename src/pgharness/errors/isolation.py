@@ -269,12 +269,27 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
-    def busy(cls, test: str) -> IsolationError:
+    def busy(cls, test: str, where: str, seconds: float, statement: str, other: str) -> IsolationError:
         """Another session's statement did not end within pg_lock_timeout."""
         return cls(
-            f"{test}: the test's connection was busy with another session's statement for too long.",
+            f"{test}: the session of {where} waited {seconds:g} s for the one of {other}, whose statement has not "
+            f"ended: {textwrap.shorten(statement, 80)!r}.",
             cause="Sessions of one test share one connection, and each waits for the other's statement.",
             fix=["let one statement end before the other begins", "raise --pg-lock-timeout", _WAY_OUT],
+        )
+
+    @classmethod
+    def locked(
+        cls, test: str, statement: str, where: str, seconds: float, holders: Iterable[str]
+    ) -> IsolationError:
+        """A lock of a connection that has not joined was waited for in vain."""
+        return cls(
+            f"{test}: {textwrap.shorten(statement, 80)!r}, of the session of {where}, waited {seconds:g} s for a "
+            "lock in PostgreSQL.",
+            cause="A connection that has not joined the test's transaction holds it: one opened past SQLAlchemy, or "
+            "by another process.",
+            checked=[f"in a transaction: {holder}" for holder in holders],
+            fix=["end the other transaction first", "raise --pg-lock-timeout", _WAY_OUT],
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -17,13 +18,44 @@ import asyncpg
 from pgharness.background import background
 from pgharness.errors import IsolationError
 from pgharness.isolation import foreign
-from pgharness.isolation.link import DEFAULT, END, LOCKS, UNLOCK, LinkState, Target, Test
+from pgharness.isolation.link import DEFAULT, END, HOLDERS, LOCKS, UNLOCK, LinkState, Target, Test
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
 T = TypeVar("T")
 _END_SECONDS = 5.0
 _PREPARED = 512
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sent:
+    """A plain statement; ``setting`` is the parameter that it sets until its transaction ends."""
+
+    statement: Statement
+    text: str
+    setting: str = ""
+
+
+class _Turn:
+    """One session's turn on a link: waits for those of the others, and not for ever."""
+
+    def __init__(self, lock: asyncio.Lock, state: LinkState, where: str) -> None:
+        self._lock = lock
+        self._state = state
+        self._where = where
+
+    async def __aenter__(self) -> None:
+        if not self._lock.locked():
+            await self._lock.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._state.target.lock_timeout):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise self._state.busy(self._where) from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class AsyncpgLink:
@@ -122,58 +154,75 @@ class AsyncpgLink:
         test = self.state.test
         return IsolationError.two_loops(test.id if test else "")
 
-    def lock(self) -> asyncio.Lock:
+    def lock(self, where: str = "") -> _Turn:
+        """The link's lock, for ``async with``; ``where`` names the session that wants it, for messages."""
         if self._lock is None:
             self._lock = asyncio.Lock()
-        return self._lock
+        return _Turn(self._lock, self.state, where)
 
     async def ready(self) -> asyncpg.Connection[Any]:
         """The physical connection, opened when first asked for."""
         if self.connection is None:
-            target = self.state.target
             with foreign.own():
-                self.connection = await asyncpg.connect(
-                    host=target.host,
-                    port=target.port,
-                    user=target.user,
-                    password=target.password,
-                    database=target.database,
-                    ssl=None if target.tls else False,
-                    statement_cache_size=_PREPARED,
-                    server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
-                )
+                self.connection = await self._connect()
         elif self.connection.is_closed():
             raise IsolationError.connection_lost(self.state.stack.test)
         return self.connection
 
+    async def _connect(self) -> asyncpg.Connection[Any]:
+        target = self.state.target
+        return await asyncpg.connect(
+            host=target.host,
+            port=target.port,
+            user=target.user,
+            password=target.password,
+            database=target.database,
+            ssl=None if target.tls else False,
+            statement_cache_size=_PREPARED,
+            server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
+        )
+
     async def run(
         self,
         transaction: Transaction,
-        statement: Statement,
+        sent: Sent,
         call: Callable[[asyncpg.Connection[Any]], Awaitable[T]],
-        setting: str = "",
     ) -> T:
         """Run ``call``, a plain statement of ``transaction``, in its savepoint."""
-        async with self.lock():
+        async with self.lock(transaction.origin):
             connection = await self.ready()
             if transaction.failed:
                 raise asyncpg.InFailedSQLTransactionError(
                     "current transaction is aborted, commands ignored until end of transaction block"
                 )
-            await self._send(connection, self.state.before(transaction, statement, setting))
+            await self._send(connection, self.state.before(transaction, sent.statement, sent.setting))
+            self.state.running = (sent.text, transaction.origin)
             try:
                 result = await call(connection)
             except BaseException as error:
                 if _aborts(error):
                     self.state.failed(transaction)
+                if isinstance(error, asyncpg.LockNotAvailableError) and self.state.waited_in_vain(
+                    transaction, str(error)
+                ):
+                    raise self.state.locked(await self._holders(connection.get_server_pid())) from error
                 raise
-            if statement.changes_schema:
+            if sent.statement.changes_schema:
                 self._prepared.clear()
             return result
 
+    async def _holders(self, pid: int) -> list[str]:
+        """The other transactions in the database, as a second connection sees them."""
+        with foreign.own():
+            connection = await self._connect()
+        try:
+            return [row[0] for row in await connection.fetch(HOLDERS.format(pid=pid))]
+        finally:
+            await connection.close(timeout=_END_SECONDS)
+
     async def control(self, transaction: Transaction, statement: Statement) -> None:
         """Run SAVEPOINT, RELEASE or ROLLBACK TO of the application."""
-        async with self.lock():
+        async with self.lock(transaction.origin):
             connection = await self.ready()
             if transaction.failed and statement.kind != "rollback to":
                 raise asyncpg.InFailedSQLTransactionError(

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import asyncpg
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.asyncpg_driver import AsyncpgLink
+from pgharness.isolation.asyncpg_driver import AsyncpgLink, Sent
 from pgharness.isolation.asyncpg_statements import VirtualCursor, VirtualPrepared, VirtualTransaction
 from pgharness.isolation.link import CHECK, CHECK_CONSTRAINTS, SessionSettings, Test, level_of, local_setting
 from pgharness.isolation.origin import origin
@@ -84,7 +84,9 @@ class VirtualConnection:
         if not link.state.must_check(transaction):
             return
         try:
-            await link.reach(lambda: link.run(transaction, CHECK, lambda c: c.execute(CHECK_CONSTRAINTS)))
+            await link.reach(
+                lambda: link.run(transaction, Sent(CHECK, "COMMIT"), lambda c: c.execute(CHECK_CONSTRAINTS))
+            )
         except asyncpg.PostgresError as error:
             raise link.state.violated(transaction, error) from None
 
@@ -130,15 +132,15 @@ class VirtualConnection:
             await self._control(link, statement, query)
             return None
         link.state.watch(statement, query)
-        setting = local_setting(statement, query, tuple(args))
+        sent = Sent(statement, query, local_setting(statement, query, tuple(args)))
         transaction = self._transaction
         if statement.session_setting:
             await link.reach(lambda: link.know_defaults({statement.session_setting: ""}))
         if transaction is not None:
-            return await link.reach(lambda: self._perform(link, transaction, statement, call, setting))
+            return await link.reach(lambda: self._perform(link, transaction, sent, call))
         single = Transaction(origin(), settings=self.settings.begin(link.state))
         try:
-            result = await link.reach(lambda: self._perform(link, single, statement, call, setting))
+            result = await link.reach(lambda: self._perform(link, single, sent, call))
             await self._check_constraints(link, single)
         except BaseException as error:
             link.state.rollback(single)
@@ -153,14 +155,13 @@ class VirtualConnection:
         self,
         link: AsyncpgLink,
         transaction: Transaction,
-        statement: Statement,
+        sent: Sent,
         call: Callable[[asyncpg.Connection[Any]], Awaitable[T]],
-        setting: str,
     ) -> T:
-        result = await link.run(transaction, statement, call, setting)
-        if name := statement.session_setting:
+        result = await link.run(transaction, sent, call)
+        if name := sent.statement.session_setting:
             query = "SELECT current_setting($1, true)"
-            value = await link.run(transaction, _FETCH, lambda c: c.fetchval(query, name))
+            value = await link.run(transaction, Sent(_FETCH, query), lambda c: c.fetchval(query, name))
             link.state.changed(transaction, name, value or "")
         return result
 

@@ -21,8 +21,18 @@ CHECK = Statement("plain", writes=True)
 BEGIN = ("BEGIN", "SAVEPOINT pgh_test")
 """Begins the transaction of a test. The savepoint is gone if anything has ended that transaction."""
 END = "ROLLBACK TO SAVEPOINT pgh_test; ROLLBACK"
+HOLDERS = """
+SELECT format('process %s%s, %s for %s s, its last statement: %s', pid,
+              coalesce(' ' || nullif(application_name, ''), ''), state,
+              round(extract(epoch FROM clock_timestamp() - xact_start)::numeric, 1), left(query, 120))
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), {pid}) AND xact_start IS NOT NULL
+ORDER BY xact_start
+"""
+"""The open transactions besides that of the process ``pid``, a line each."""
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 UNLOCK = "SELECT pg_advisory_unlock_all()"
+_LOCK_TIMEOUT = "canceling statement due to lock timeout"
 _LET_WAIT = """DO $$ DECLARE waiting text; BEGIN
   SELECT string_agg(format('%I.%I', n.nspname, c.conname), ', ') INTO waiting
   FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
@@ -112,6 +122,8 @@ class LinkState:
         self._checked = self._let_wait = False
         self.ended_by = ("", "")
         """The last statement that may have ended the test's transaction, and where it was sent."""
+        self.running = ("", "")
+        """The statement sent last, which runs while the link is locked, and where its transaction began."""
         self.locked_at = ""
         """Where a statement was sent that may have taken an advisory lock for the session."""
 
@@ -168,6 +180,21 @@ class LinkState:
                 self.test.errors.append(error)
                 raise error
             self.test.warnings[str(error)] = None
+
+    def busy(self, where: str) -> IsolationError:
+        """What to raise in the session of ``where`` if the link stays locked by another's statement."""
+        text, other = self.running
+        return IsolationError.busy(self.stack.test, where, self.target.lock_timeout, text, other)
+
+    def locked(self, holders: Sequence[str]) -> IsolationError:
+        """What to raise for the running statement if PostgreSQL has waited for a lock in vain."""
+        text, where = self.running
+        return IsolationError.locked(self.stack.test, text, where, self.target.lock_timeout, holders)
+
+    def waited_in_vain(self, transaction: Transaction, message: str) -> bool:
+        """Whether ``message`` is PostgreSQL's about the harness's own limit on waiting for a lock."""
+        own = "lock_timeout" in transaction.settings or "lock_timeout" in transaction.local_settings
+        return not own and message.startswith(_LOCK_TIMEOUT)
 
     def left_open(self) -> IsolationError | None:
         """What to raise if transactions are open as the test ends."""

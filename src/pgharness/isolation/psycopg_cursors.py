@@ -31,6 +31,12 @@ class _TextMixin:
             try:
                 yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
                 yield from conn._settle()
+            except psycopg.errors.LockNotAvailable as error:
+                link = conn._current_link()
+                transaction = conn._transaction or link.single
+                if not link.state.waited_in_vain(transaction, error.diag.message_primary or ""):
+                    raise
+                raise link.locked() from error
             except psycopg.errors.ActiveSqlTransaction as error:
                 if conn._transaction is not None:
                     raise  # outside a test it would have been refused as well

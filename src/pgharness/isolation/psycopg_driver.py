@@ -22,12 +22,14 @@ from pgharness.isolation.link import (
     CHECK_CONSTRAINTS,
     DEFAULT,
     END,
+    HOLDERS,
     LOCKS,
     UNLOCK,
     LinkState,
     Target,
     Test,
 )
+from pgharness.isolation.origin import origin
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
@@ -79,7 +81,7 @@ class PsycopgLink:
         self._real: psycopg.Connection[Any] | None = None
 
     def _new_lock(self) -> SharedLock:
-        return SharedLock(self.state.target.lock_timeout, lambda: IsolationError.busy(self.state.stack.test))
+        return SharedLock(self.state.target.lock_timeout, lambda: self.state.busy(origin()))
 
     # -- the test -----------------------------------------------------------------------------
 
@@ -132,20 +134,29 @@ class PsycopgLink:
     def connection(self) -> psycopg.Connection[Any]:
         """The physical connection, opened when first asked for."""
         if self._real is None:
-            target = self.state.target
-            with foreign.own():
-                self._real = psycopg.connect(
-                    host=target.host,
-                    port=target.port,
-                    user=target.user,
-                    password=target.password,
-                    dbname=target.database,
-                    autocommit=True,
-                    options=f"-c lock_timeout={int(target.lock_timeout * 1000)}ms",
-                )
+            self._real = self._connect()
         elif self._real.closed:
             raise IsolationError.connection_lost(self.state.stack.test)
         return self._real
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        target = self.state.target
+        with foreign.own():
+            return psycopg.connect(
+                host=target.host,
+                port=target.port,
+                user=target.user,
+                password=target.password,
+                dbname=target.database,
+                autocommit=True,
+                options=f"-c lock_timeout={int(target.lock_timeout * 1000)}ms",
+            )
+
+    def locked(self) -> IsolationError:
+        """What to raise if PostgreSQL has waited for a lock in vain."""
+        query = HOLDERS.format(pid=self.connection().info.backend_pid)
+        with self._connect() as connection:
+            return self.state.locked([row[0] for row in connection.execute(query).fetchall()])
 
     @property
     def prepared(self) -> Any:

@@ -139,10 +139,12 @@ class VirtualMixin(Base):
         if self._transaction is None:
             if self._autocommit:
                 link.single = single = Transaction(origin(), settings=self.settings.begin(link.state))
+                link.state.running = (text or "FETCH", single.origin)
                 yield from link.begin_statement(single, statement, setting)
                 return
             self._begin(link)
         assert self._transaction is not None  # noqa: S101 - for the type checker
+        link.state.running = (text or "FETCH", self._transaction.origin)
         yield from link.begin_statement(self._transaction, statement, setting)
 
     def _changed(self, name: str) -> None:

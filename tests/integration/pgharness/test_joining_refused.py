@@ -64,10 +64,10 @@ async def open_transaction(engine: AsyncEngine) -> AsyncConnection:
 
 
 @contextlib.contextmanager
-def refused(sentence: str) -> Iterator[None]:
+def refused(sentence: str) -> Iterator[pytest.ExceptionInfo[IsolationError]]:
     """The block raises an IsolationError whose first line is ``sentence``, in which HERE is a place."""
     with pytest.raises(IsolationError) as raised:
-        yield
+        yield raised
     pattern = re.escape(sentence).replace("HERE", HERE)
     assert re.fullmatch(pattern, raised.value.failed), raised.value.failed
 
@@ -386,22 +386,104 @@ def test_a_client_on_another_loop(
         joined.close()
 
 
-def test_a_statement_that_waits_too_long_for_another(engine: Engine, pg_empty_database: Database) -> None:
+def waited(statement: str) -> str:
+    sessions = "the session of HERE waited 0.2 s for the one of HERE"
+    return f"test_x: {sessions}, whose statement has not ended: {statement!r}."
+
+
+def test_psycopg_a_statement_that_waits_too_long_for_another(
+    engine: Engine, pg_empty_database: Database
+) -> None:
     joined = Joined(pg_empty_database.url, lock_timeout=0.2)
     try:
         with joined.test(), engine.connect() as one, engine.connect() as other:
             one.execute(ONE)
             other.execute(ONE)
             lock: Any = one.connection.driver_connection.lock  # type: ignore[union-attr]
-            with (
-                lock,
-                refused(
-                    "test_x: the test's connection was busy with another session's statement for too long."
-                ),
-            ):
+            with lock, refused(waited("SELECT 1")):
                 other.execute(ONE)
     finally:
         joined.close()
+
+
+async def test_asyncpg_a_statement_that_waits_too_long_for_another(
+    async_engine: AsyncEngine, pg_empty_database: Database
+) -> None:
+    joined = Joined(pg_empty_database.url, lock_timeout=0.2)
+    sleep = "SELECT pg_sleep(1)"
+    try:
+        with joined.test():
+            async with async_engine.connect() as one, async_engine.connect() as other:
+                await one.execute(ONE)
+                await other.execute(ONE)
+                sleeping = asyncio.create_task(one.execute(text(sleep)))
+                await asyncio.sleep(0.05)  # pg_sleep is on its way
+                with refused(waited(sleep)):
+                    await other.execute(ONE)
+                await sleeping
+                assert (await other.execute(ONE)).scalar() == 1
+    finally:
+        joined.close()
+
+
+VAIN = "test_x: 'UPDATE held SET x = 2', of the session of HERE, waited 0.2 s for a lock in PostgreSQL."
+UPDATE = text("UPDATE held SET x = 2")
+
+
+@pytest.fixture
+def held(pg_empty_database: Database) -> Iterator[str]:
+    """A row that a connection past SQLAlchemy has locked; its process, as messages name it."""
+    with psycopg.connect(pg_empty_database.url, application_name="batch job") as connection:
+        connection.execute("CREATE TABLE held (x int)")
+        connection.execute("INSERT INTO held VALUES (1)")
+        connection.commit()
+        connection.execute("SELECT x FROM held FOR UPDATE")
+        process = connection.info.backend_pid
+        yield f"in a transaction: process {process} batch job, idle in transaction for TIME s"
+        connection.rollback()
+
+
+def check_holder(error: IsolationError, held: str) -> None:
+    [found] = error.checked
+    assert (
+        re.sub(r"for [\d.]+ s", "for TIME s", found)
+        == f"{held}, its last statement: SELECT x FROM held FOR UPDATE"
+    )
+
+
+def test_psycopg_a_lock_of_a_connection_that_has_not_joined(
+    engine: Engine, pg_empty_database: Database, held: str
+) -> None:
+    joined = Joined(pg_empty_database.url, lock_timeout=0.2)
+    try:
+        with joined.test(), engine.connect() as connection:
+            with refused(VAIN) as raised:
+                connection.execute(UPDATE)
+            connection.rollback()
+            connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            with pytest.raises(
+                OperationalError, match="lock timeout"
+            ):  # the app's own limit is its own affair
+                connection.execute(UPDATE)
+    finally:
+        joined.close()
+    check_holder(raised.value, held)
+
+
+async def test_asyncpg_a_lock_of_a_connection_that_has_not_joined(
+    async_engine: AsyncEngine, pg_empty_database: Database, held: str
+) -> None:
+    joined = Joined(pg_empty_database.url, lock_timeout=0.2)
+    try:
+        with joined.test():
+            async with async_engine.connect() as connection:
+                with refused(VAIN) as raised:
+                    await connection.execute(UPDATE)
+                await connection.rollback()
+                assert (await connection.execute(text("SELECT x FROM held"))).scalar() == 1
+    finally:
+        joined.close()
+    check_holder(raised.value, held)
 
 
 async def test_a_cancelled_statement_fails_its_transaction_alone(

@@ -227,11 +227,24 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         f"To fix this: {WAY_OUT}",
     ),
     "busy": (
-        IsolationError.busy("t"),
-        "t: the test's connection was busy with another session's statement for too long.\n"
+        IsolationError.busy("t", "a.py:1 in f", 0.5, "SELECT pg_sleep(9)", "b.py:2 in g"),
+        "t: the session of a.py:1 in f waited 0.5 s for the one of b.py:2 in g, whose statement has not "
+        "ended: 'SELECT pg_sleep(9)'.\n"
         "Sessions of one test share one connection, and each waits for the other's statement.\n"
         "To fix this, either:\n"
         "  - let one statement end before the other begins\n"
+        "  - raise --pg-lock-timeout\n"
+        f"  - {WAY_OUT}",
+    ),
+    "locked": (
+        IsolationError.locked("t", "UPDATE a", "a.py:1 in f", 10, ["process 7, active for 1.5 s"]),
+        "t: 'UPDATE a', of the session of a.py:1 in f, waited 10 s for a lock in PostgreSQL.\n"
+        "A connection that has not joined the test's transaction holds it: one opened past SQLAlchemy, or by "
+        "another process.\n"
+        "Checked:\n"
+        "  - in a transaction: process 7, active for 1.5 s\n"
+        "To fix this, either:\n"
+        "  - end the other transaction first\n"
         "  - raise --pg-lock-timeout\n"
         f"  - {WAY_OUT}",
     ),
