@@ -123,6 +123,17 @@ def pg_database(request: pytest.FixtureRequest, _pg_test: str) -> Database:
     return _database(database.server, database.name, _pg_test)
 
 
+def _scope(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The database while data is made for all tests of a module or class; undone after the last."""
+    worker = _harness(request).get_worker()
+    with worker.scope(request.node.nodeid):
+        yield _database(worker.database.server, worker.database.name, "rollback")
+
+
+pg_module = pytest.fixture(scope="module", name="pg_module")(_scope)
+pg_class = pytest.fixture(scope="class", name="pg_class")(_scope)
+
+
 @pytest.fixture
 def pg_empty_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A new, empty database of this test's own with real connections, for tests of migrations."""

@@ -25,7 +25,10 @@ FAILED: pytest.StashKey[bool] = pytest.StashKey()
 """Set on a test that has failed."""
 _HANDOVER = "_PGHARNESS_RUN"
 DATABASE_FIXTURES = frozenset(
-    ("client", "sync_client", "db_session", "pg_database", "pg_server", "pg_empty_database")
+    (
+        *("client", "sync_client", "db_session", "pg_database", "pg_server", "pg_empty_database"),
+        *("pg_module", "pg_class"),
+    )
 )
 
 

@@ -89,22 +89,32 @@ class Worker:
         engines.outsider = ""
         if isolation == "rollback":
             rollback.start(test_id)
+        elif rollback.test is not None:
+            raise IsolationError.scope_and_database(test_id, rollback.test.id)
         engines.isolation = isolation
         try:
             yield
         finally:
-            engines.isolation = None
             errors = self._finish(isolation)
         if has_failed():
             errors = [error for error in errors if not getattr(error, "secondary", False)]
         if errors:
             raise errors[0]
 
+    @contextlib.contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Make data for all tests of the module or class ``name``, undone after the last of them."""
+        with self.test(name, "rollback"):
+            yield
+
     def _finish(self, isolation: Isolation) -> list[HarnessError]:
+        engines = self.engines
         if isolation == "database":
+            engines.isolation = None
             self._restore()
             return []
-        errors = self.engines.rollback.finish()
+        errors = engines.rollback.finish()
+        engines.isolation = "rollback" if engines.rollback.test is not None else None
         if any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
             self._restore()
         return errors

@@ -34,7 +34,7 @@ class Joined:
 
     @contextlib.contextmanager
     def test(self, name: str = "test_x") -> Iterator[Joined]:
-        """One test under rollback isolation; what it must not have done is raised at its end."""
+        """One test, or a scope around others; what it must not have done is raised at its end."""
         self.rollback.start(name)
         self.engines.isolation = "rollback"
         self.rollback.in_call = True
@@ -42,8 +42,8 @@ class Joined:
             yield self
         finally:
             self.rollback.in_call = False
-            self.engines.isolation = "database"
             errors = self.rollback.finish()
+            self.engines.isolation = "database" if self.rollback.test is None else "rollback"
         if errors:
             raise errors[0]
 

@@ -142,6 +142,34 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
+    def scope_open(cls, test: str, scope: str, origins: Iterable[str]) -> IsolationError:
+        """A fixture of module or class scope has not committed what it made."""
+        return cls(
+            f"{test}: a transaction that a fixture of {scope} has begun is still open.",
+            cause="What is made for all tests of a module or class has to be committed before the first of them.",
+            checked=[f"begun at {origin}" for origin in origins],
+            fix=["commit, and close the session, before the fixture's yield or return"],
+        )
+
+    @classmethod
+    def scope_lost(cls, test: str, scope: str) -> IsolationError:
+        """The transaction that held the data of a module or class has ended early."""
+        return cls(
+            f"{test}: the data that was made for all tests of {scope} is gone.",
+            cause="An earlier test has ended the transaction that held it, and has failed for that.",
+            fix=["see to that test first"],
+        )
+
+    @classmethod
+    def scope_and_database(cls, test: str, scope: str) -> IsolationError:
+        """A test with real commits in a module or class whose data is held by a transaction."""
+        return cls(
+            f"{test}: isolation='database' cannot see the data made for all tests of {scope}.",
+            cause="That data is held by a transaction that is rolled back after the last of them.",
+            fix=["make the data in the test, or in a fixture of function scope", "move the test elsewhere"],
+        )
+
+    @classmethod
     def left_open(cls, test: str, origins: Iterable[str]) -> IsolationError:
         """Transactions are open as the test ends."""
         error = cls(

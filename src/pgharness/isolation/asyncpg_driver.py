@@ -18,7 +18,7 @@ import asyncpg
 from pgharness.background import background
 from pgharness.errors import IsolationError
 from pgharness.isolation import foreign
-from pgharness.isolation.link import DEFAULT, END, HOLDERS, LOCKS, UNLOCK, LinkState, Target, Test
+from pgharness.isolation.link import DEFAULT, HOLDERS, LOCKS, UNLOCK, LinkState, Target, Test
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
 
@@ -74,20 +74,19 @@ class AsyncpgLink:
     # -- the test -----------------------------------------------------------------------------
 
     def start(self, test: Test) -> None:
-        self.state.reset(test)
+        self.state.enter(test)
         self._lock = None  # the lock of a test that was cut off may still be held
 
     def finish(self) -> list[IsolationError]:
-        if self.connection is None:
-            return []
-        if self.loop.is_closed():
-            self._forget()
-            return []
         try:
-            return self._on_loop(self._finish(self.connection))
+            if self.connection is not None and not self.loop.is_closed():
+                return self._on_loop(self._finish(self.connection))
+            self._forget()
         except Exception:  # noqa: BLE001 - a connection in an unknown state is not used again
             self.close()
-            return []
+        finally:
+            self.state.leave()
+        return []
 
     async def _finish(self, connection: asyncpg.Connection[Any]) -> list[IsolationError]:
         state = self.state
@@ -97,17 +96,17 @@ class AsyncpgLink:
         errors = [error for error in (state.left_open(),) if error]
         if state.begun:
             try:
-                await connection.execute(END, timeout=_END_SECONDS)
+                await connection.execute(state.end, timeout=_END_SECONDS)
             except asyncpg.PostgresError:
                 errors.append(IsolationError.leaked(state.stack.test, *state.ended_by))
                 await connection.execute("ROLLBACK", timeout=_END_SECONDS)
+                state.lose()
         if state.locked_at and await connection.fetchval(LOCKS):
             errors.append(IsolationError.advisory_lock(state.stack.test, state.locked_at))
             await connection.execute(UNLOCK)
         if state.schema_changed:
             self._prepared.clear()
             await connection.reload_schema_state()
-        state.reset(None)
         return errors
 
     def close(self) -> None:
@@ -125,6 +124,7 @@ class AsyncpgLink:
         if self.connection is not None and self.loop.is_closed():
             _abandon(self.connection)
         self.connection = None
+        self.state.lose()
         self.codecs.clear()
         self._prepared.clear()
 

@@ -66,7 +66,7 @@ class Engines:
             self.drivers.append(dialect.driver)
         if self.isolation == "database":
             return None
-        if self.isolation is None:
+        if self.isolation is None or self.outsider:
             raise IsolationError.outside_test(origin(), self.outsider)
         joined = self.rollback.join(
             dialect.driver, is_async=dialect.is_async, options=cparams, user=cparams.get("user")
@@ -111,7 +111,7 @@ class Engines:
         if kept is None:
             return
         wanted: object = "virtual" if self.isolation == "rollback" else self.generation
-        if self.isolation is None:
+        if self.isolation is None or self.outsider:
             raise IsolationError.outside_test(origin(), self.outsider)
         if kept != wanted:
             raise exc.InvalidatePoolError

@@ -21,6 +21,11 @@ CHECK = Statement("plain", writes=True)
 BEGIN = ("BEGIN", "SAVEPOINT pgh_test")
 """Begins the transaction of a test. The savepoint is gone if anything has ended that transaction."""
 END = "ROLLBACK TO SAVEPOINT pgh_test; ROLLBACK"
+END_INNER = "ROLLBACK TO SAVEPOINT pgh_test; RELEASE SAVEPOINT pgh_test"
+_OF_A_TEST = (
+    *("test", "stack", "begun", "schema_changed", "deferrable", "_checked", "_let_wait", "ended_by"),
+    "locked_at",
+)
 HOLDERS = """
 SELECT format('process %s%s, %s for %s s, its last statement: %s', pid,
               coalesce(' ' || nullif(application_name, ''), ''), state,
@@ -72,10 +77,14 @@ class Target:
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Test:
-    """The test whose transaction the engines join."""
+    """The test whose transaction the engines join, or the module or class for whose tests data is made.
+
+    ``parent`` is the module or class whose data this one sees.
+    """
 
     __test__ = False
     id: str
+    parent: Test | None = None
     link: Link | None = None
     ended: bool = False
     errors: list[IsolationError] = dataclasses.field(default_factory=list)
@@ -90,6 +99,7 @@ class Link(Protocol):
     """One physical connection to the worker's database, kept from test to test."""
 
     driver: DriverName
+    state: LinkState
 
     def start(self, test: Test) -> None:
         """Serve ``test`` from now on; nothing is sent before its first statement."""
@@ -122,6 +132,9 @@ class LinkState:
         self._checked = self._let_wait = False
         self.ended_by = ("", "")
         """The last statement that may have ended the test's transaction, and where it was sent."""
+        self.lost = False
+        """Whether a connection is gone that held the data of a module or class."""
+        self._outer: list[dict[str, Any]] = []
         self.running = ("", "")
         """The statement sent last, which runs while the link is locked, and where its transaction began."""
         self.locked_at = ""
@@ -137,11 +150,51 @@ class LinkState:
             self._checked = self._let_wait = False
             self.ended_by, self.locked_at = ("", ""), ""
 
+    def enter(self, test: Test) -> None:
+        """Serve ``test``, inside the transaction of its parent if that has one here."""
+        with self.guard:
+            if test.parent is None or test.parent is not self.test:
+                self._outer.clear()
+                self.lost = False
+                self.reset(test)
+                return
+            outer = {name: getattr(self, name) for name in _OF_A_TEST}
+            self._outer.append(outer)
+            self.reset(test)
+            self.stack.go_on(outer["stack"])
+            self.deferrable, self._checked = outer["deferrable"], outer["_checked"]
+
+    def leave(self) -> None:
+        """Serve the parent of the test again, if it has one here."""
+        with self.guard:
+            self.reset(None)
+            if self._outer:
+                for name, value in self._outer.pop().items():
+                    setattr(self, name, value)
+
+    def lose(self) -> None:
+        """The connection is gone, and the data of the test's parents with it."""
+        with self.guard:
+            self.lost = self.lost or self.begun or any(outer["begun"] for outer in self._outer)
+            for outer in self._outer:
+                outer["begun"] = False
+            self.begun = False
+
+    @property
+    def end(self) -> str:
+        """What ends the transaction of the test and undoes it."""
+        return END_INNER if self._is_inner() else END
+
+    def _is_inner(self) -> bool:
+        return any(outer["begun"] for outer in self._outer)
+
     def batch(self, sql: Sequence[str]) -> str:
         """``sql`` as one simple query, with the BEGIN of the test before the first."""
         if not sql and self.begun:
             return ""
-        first = () if self.begun else BEGIN
+        first: tuple[str, ...] = () if self.begun else BEGIN
+        if not self.begun and self._is_inner():
+            first = (*self._outer[-1]["stack"].take_pending(), BEGIN[-1])
         self.begun = True
         return "; ".join((*first, *sql))
 

@@ -21,7 +21,6 @@ from pgharness.isolation.link import (
     CHECK,
     CHECK_CONSTRAINTS,
     DEFAULT,
-    END,
     HOLDERS,
     LOCKS,
     UNLOCK,
@@ -86,41 +85,43 @@ class PsycopgLink:
     # -- the test -----------------------------------------------------------------------------
 
     def start(self, test: Test) -> None:
-        self.state.reset(test)
+        self.state.enter(test)
         self.single = None
         self.lock = self._new_lock()  # the lock of a test that was cut off may still be held
 
     def finish(self) -> list[IsolationError]:
-        real, state = self._real, self.state
-        if real is None:
-            return []
-        errors: list[IsolationError] = []
-        if not real.closed:
-            self.note_failure()
-            self.end_single()
-            errors += [error for error in (state.left_open(),) if error]
         try:
-            if state.begun and not real.closed:
-                errors += self._end(real)
-            if state.locked_at and (row := real.execute(LOCKS).fetchone()) and row[0]:
-                errors.append(IsolationError.advisory_lock(state.stack.test, state.locked_at))
-                real.execute(UNLOCK, prepare=False)
-            if state.schema_changed:
-                real.execute("DEALLOCATE ALL", prepare=False)
-                self.prepared.clear()
-                self.prepared._to_flush.clear()
-        except psycopg.Error:
+            return self._finish(self._real) if self._real is not None and not self._real.closed else []
+        except psycopg.Error:  # a connection in an unknown state is not used again
             self.close()
-        if real.closed:
-            self._real = None
-        state.reset(None)
+            return []
+        finally:
+            if self._real is None or self._real.closed:
+                self.close()
+            self.state.leave()
+
+    def _finish(self, real: psycopg.Connection[Any]) -> list[IsolationError]:
+        state = self.state
+        self.note_failure()
+        self.end_single()
+        errors = [error for error in (state.left_open(),) if error]
+        if state.begun:
+            errors += self._end(real)
+        if state.locked_at and (row := real.execute(LOCKS).fetchone()) and row[0]:
+            errors.append(IsolationError.advisory_lock(state.stack.test, state.locked_at))
+            real.execute(UNLOCK, prepare=False)
+        if state.schema_changed:
+            real.execute("DEALLOCATE ALL", prepare=False)
+            self.prepared.clear()
+            self.prepared._to_flush.clear()
         return errors
 
     def _end(self, real: psycopg.Connection[Any]) -> list[IsolationError]:
         try:
-            real.execute(END, prepare=False)
+            real.execute(self.state.end, prepare=False)
         except (psycopg.errors.InvalidSavepointSpecification, psycopg.errors.NoActiveSqlTransaction):
             real.execute("ROLLBACK", prepare=False)
+            self.state.lose()
             return [IsolationError.leaked(self.state.stack.test, *self.state.ended_by)]
         return []
 
@@ -128,6 +129,7 @@ class PsycopgLink:
         real, self._real = self._real, None
         if real is not None:
             real.close()
+            self.state.lose()
 
     # -- the physical connection --------------------------------------------------------------------
 

@@ -40,7 +40,21 @@ class Rollback:
     # -- the test -----------------------------------------------------------------------------
 
     def start(self, test_id: str) -> None:
-        self.test = Test(test_id)
+        """Begin a test, or a module or class; inside one that has begun, it sees its data.
+
+        Raises:
+            IsolationError: The data of that module or class is not committed, or is gone.
+        """
+        parent = self.test
+        link = parent.link if parent is not None else None
+        if parent is not None and link is not None:
+            if link.state.lost:
+                raise IsolationError.scope_lost(test_id, parent.id)
+            if origins := link.state.stack.open_transactions():
+                raise IsolationError.scope_open(test_id, parent.id, origins)
+        self.test = Test(test_id, parent)
+        if link is not None:
+            self._use(self.test, link)
         self._foreign.watch()
         self._seen_loop = None
 
@@ -52,7 +66,7 @@ class Rollback:
         for text in test.warnings:
             warnings.warn(text, UncommittedWarning, stacklevel=2)
         pending = tasks.pending(test.tasks)
-        self.test = None
+        self.test = test.parent
         errors: list[HarnessError] = list(test.errors)
         if pending:
             self._outlived.update(pending)

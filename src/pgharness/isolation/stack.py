@@ -82,6 +82,11 @@ class Stack:
         self._settings: Mapping[str, str] = {}
         self._count = 0
 
+    def go_on(self, outer: Stack) -> None:
+        """Begin where ``outer`` stands, inside whose transaction this one's savepoints are set."""
+        self._settings = outer._settings
+        self._count = outer._count
+
     # -- statements ---------------------------------------------------------------------------
 
     def before(self, transaction: Transaction, statement: Statement, local_setting: str = "") -> list[str]:
@@ -103,7 +108,7 @@ class Stack:
             if top is not None and top.owner is not transaction:
                 room = self._make_room(top, transaction)
             room += self._push(transaction)
-        sql = self._take_pending() + room
+        sql = self.take_pending() + room
         sql += self._apply_settings(transaction)
         if local_setting and local_setting not in transaction.local_settings:
             transaction.local_settings.append(local_setting)
@@ -189,7 +194,7 @@ class Stack:
             if below.owner is not transaction or below.mixed():
                 break
             count -= 1
-        return self._take_pending() + self._release(count)
+        return self.take_pending() + self._release(count)
 
     def rollback_to(
         self, transaction: Transaction, label: str, *, where: Callable[[], str] | None = None
@@ -200,7 +205,7 @@ class Stack:
         transaction.failed = False
         for savepoint in self._of(transaction, target)[1:]:
             savepoint.label = ""
-        return self._take_pending() + self._undo(target, keep=True, where=where)
+        return self.take_pending() + self._undo(target, keep=True, where=where)
 
     # -- ends ---------------------------------------------------------------------------------
 
@@ -312,7 +317,8 @@ class Stack:
 
     # -- helpers --------------------------------------------------------------------------------
 
-    def _take_pending(self) -> list[str]:
+    def take_pending(self) -> list[str]:
+        """The SQL that waits for the next statement; it is the caller's to send."""
         sql, self.pending = self.pending, []
         return sql
 

@@ -84,6 +84,28 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         "  - pg_strict = off\n"
         f"  - {WAY_OUT}",
     ),
+    "scope_open": (
+        IsolationError.scope_open("t", "test_a.py", ["a.py:1 in f"]),
+        "t: a transaction that a fixture of test_a.py has begun is still open.\n"
+        "What is made for all tests of a module or class has to be committed before the first of them.\n"
+        "Checked:\n"
+        "  - begun at a.py:1 in f\n"
+        "To fix this: commit, and close the session, before the fixture's yield or return",
+    ),
+    "scope_lost": (
+        IsolationError.scope_lost("t", "test_a.py"),
+        "t: the data that was made for all tests of test_a.py is gone.\n"
+        "An earlier test has ended the transaction that held it, and has failed for that.\n"
+        "To fix this: see to that test first",
+    ),
+    "scope_and_database": (
+        IsolationError.scope_and_database("t", "test_a.py"),
+        "t: isolation='database' cannot see the data made for all tests of test_a.py.\n"
+        "That data is held by a transaction that is rolled back after the last of them.\n"
+        "To fix this, either:\n"
+        "  - make the data in the test, or in a fixture of function scope\n"
+        "  - move the test elsewhere",
+    ),
     "leaked by a script": (
         IsolationError.leaked("t", "INSERT INTO a VALUES (1);\n  COMMIT", "a.py:1 in f"),
         "t: the test's transaction was committed or rolled back past the harness.\n"

@@ -1,0 +1,226 @@
+"""Data made once for a module or a class: every test of it sees the data, and no test changes it for another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from pgharness.errors import IsolationError
+from pgharness.fixtures import Database
+from tests.integration.pgharness.conftest import MakeProject
+from tests.support.joined import Joined
+
+COUNT = text("SELECT count(*) FROM made")
+INSERT = text("INSERT INTO made VALUES (1)")
+
+
+@pytest.fixture
+def joined(pg_empty_database: Database) -> Iterator[Joined]:
+    with psycopg.connect(pg_empty_database.url) as connection:
+        connection.execute("CREATE TABLE made (x int)")
+    made = Joined(pg_empty_database.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(pg_empty_database: Database) -> Engine:
+    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def async_engine(pg_empty_database: Database) -> AsyncEngine:
+    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+def insert(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(INSERT)
+
+
+def count(engine: Engine) -> object:
+    with engine.connect() as connection:
+        return connection.execute(COUNT).scalar()
+
+
+async def async_insert(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(INSERT)
+
+
+async def async_count(engine: AsyncEngine) -> object:
+    async with engine.connect() as connection:
+        return (await connection.execute(COUNT)).scalar()
+
+
+@contextlib.contextmanager
+def refused(sentence: str) -> Iterator[None]:
+    with pytest.raises(IsolationError) as raised:
+        yield
+    assert raised.value.failed == sentence
+
+
+def test_psycopg(joined: Joined, engine: Engine) -> None:
+    with joined.test("module"):
+        insert(engine)
+        for _ in range(2):
+            with joined.test():
+                assert count(engine) == 1
+                insert(engine)
+                assert count(engine) == 2
+        with joined.test():
+            pass
+        insert(engine)  # a fixture that only a later test asks for
+        with joined.test("class"):
+            insert(engine)
+            with joined.test():
+                insert(engine)
+                assert count(engine) == 4
+        with joined.test():
+            assert count(engine) == 2
+    with joined.test():
+        assert count(engine) == 0
+
+
+def test_asyncpg(joined: Joined, async_engine: AsyncEngine, loop: asyncio.Runner) -> None:
+    with joined.test("module"):
+        loop.run(async_insert(async_engine))
+        for _ in range(2):
+            with joined.test():
+                assert loop.run(async_count(async_engine)) == 1
+                loop.run(async_insert(async_engine))
+                assert loop.run(async_count(async_engine)) == 2
+        with joined.test():  # on a loop of its own
+            assert asyncio.run(async_count(async_engine)) == 1
+    with joined.test():
+        assert loop.run(async_count(async_engine)) == 0
+
+
+def test_a_scope_that_has_made_nothing(joined: Joined, engine: Engine) -> None:
+    with joined.test("module"):
+        with joined.test():
+            insert(engine)
+        with joined.test():
+            assert count(engine) == 0
+
+
+def test_settings_of_a_fixture_do_not_reach_the_tests(joined: Joined, engine: Engine) -> None:
+    asked = engine.execution_options()
+    with joined.test("module"):
+        with asked.begin() as connection:
+            connection.execute(text("SET work_mem = '1MB'"))
+            connection.execute(INSERT)
+        with joined.test(), engine.connect() as connection:
+            assert connection.execute(text("SHOW work_mem")).scalar() == "4MB"
+
+
+def test_what_is_not_committed(joined: Joined, engine: Engine) -> None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(joined.test("test_a.py"))
+        connection = stack.enter_context(engine.connect())
+        connection.execute(INSERT)
+        with pytest.raises(
+            IsolationError, match="test_x: a transaction that a fixture of tests/test_a.py has begun"
+        ):
+            joined.rollback.start("test_x")
+
+
+def test_a_test_that_ends_the_transaction(joined: Joined, engine: Engine) -> None:
+    def end_it() -> None:
+        with joined.test("test_one"), engine.connect() as connection:
+            connection.connection.driver_connection.execute("ROLLBACK; SELECT 1")  # type: ignore[union-attr]
+
+    with joined.test("test_a.py"):
+        insert(engine)
+        with pytest.raises(
+            IsolationError, match="test_one: the test's transaction was committed or rolled back"
+        ):
+            end_it()
+        with pytest.raises(
+            IsolationError, match="test_two: the data that was made for all tests of tests/test_a.py"
+        ):
+            joined.rollback.start("test_two")
+    with joined.test("test_three"):
+        assert count(engine) == 0
+
+
+PROJECT = """
+import pytest, pytest_asyncio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+COUNT = text("SELECT count(*) FROM made")
+
+async def add(database):
+    engine = create_async_engine(database.asyncpg_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE IF NOT EXISTS made (x int)"))
+        await connection.execute(text("INSERT INTO made VALUES (1)"))
+    await engine.dispose()
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def made(pg_module):
+    await add(pg_module)
+
+@pytest_asyncio.fixture(scope="class", loop_scope="session")
+async def more(made, pg_class):
+    await add(pg_class)
+
+async def one_more(session, before):
+    assert (await session.execute(COUNT)).scalar() == before
+    await session.execute(text("INSERT INTO made VALUES (2)"))
+    await session.commit()
+
+async def test_one(made, db_session):
+    await one_more(db_session, 1)
+
+class TestClass:
+    async def test_two(self, more, db_session):
+        await one_more(db_session, 2)
+
+    async def test_three(self, more, db_session):
+        await one_more(db_session, 2)
+
+async def test_four(made, db_session):
+    await one_more(db_session, 1)
+"""
+REAL = """
+import pytest
+
+@pytest.mark.pg(isolation="database")
+async def test_five(made, db_session):
+    pass
+"""
+OTHER = """
+from sqlalchemy import text
+
+async def test_other(db_session):
+    assert (await db_session.execute(text("SELECT to_regclass('made')"))).scalar() is None
+"""
+
+
+def test_by_fixtures(project: MakeProject) -> None:
+    adopter = project("tiers")
+    adopter.write("tests/api/test_a.py", PROJECT + REAL)
+    adopter.write("tests/api/test_b.py", OTHER)
+
+    result = adopter.pytest("tests/api/test_a.py", "tests/api/test_b.py", "-p", "no:randomly")
+
+    assert "5 passed, 1 error" in result.output, result.output
+    assert (
+        "isolation='database' cannot see the data made for all tests of tests/api/test_a.py." in result.output
+    )
