@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pgharness.harness import DATABASE_FIXTURES
+from pgharness.errors import ConfigError
+from pgharness.harness import DATABASE_FIXTURES, marker
 
-_OURS = "pgharness.fixtures"
+_OURS = ("pgharness.fixtures", "pgharness.live")
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
 
 
@@ -26,11 +27,25 @@ def database_fixtures(item: pytest.Item) -> list[str]:
 def _is_ours(chain: Any, name: str) -> bool:
     """Whether the last definition of ``chain`` is the harness's, or overrides it and asks for it."""
     for definition in reversed(chain):
-        if definition.func.__module__ == _OURS:
+        if definition.func.__module__ in _OURS:
             return True
         if name not in definition.argnames:
             return False
     return False
+
+
+def isolation(item: pytest.Item, default: str) -> tuple[str, tuple[str, ...]]:
+    """How ``item`` is isolated, and the hosts that it may reach besides PostgreSQL.
+
+    Raises:
+        ConfigError: A marker is not valid, or asks for a rollback where there is a live server.
+    """
+    wanted, hosts = marker(item, "")
+    if "live_server" in database_fixtures(item):
+        if wanted == "rollback":
+            raise ConfigError.live_server_rolled_back(item.nodeid)
+        wanted = "database"
+    return wanted or default, hosts
 
 
 def isolate(item: Any) -> None:

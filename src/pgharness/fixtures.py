@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgharness import guard, loops
-from pgharness.harness import FAILED, KEY, Harness, marker
+from pgharness import asking, guard, loops
+from pgharness.harness import FAILED, KEY, Harness
 
 if TYPE_CHECKING:
     import httpx
@@ -73,7 +73,7 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
     """The isolation of one test: set up before its other fixtures, ended after them."""
     harness = _harness(request)
     item = request.node
-    isolation, _ = marker(item, harness.config.isolation)
+    isolation, _ = asking.isolation(item, harness.config.isolation)
     worker = harness.get_worker()
     with contextlib.ExitStack() as stack:
         stack.enter_context(loops.held(request))
@@ -239,6 +239,7 @@ def client(
 
 @pytest.fixture
 def sync_client(
+    request: pytest.FixtureRequest,
     app: Any,
     pg_database: Database,  # noqa: ARG001 - asked for, so that the test is isolated
     pg_client_options: dict[str, Any],
@@ -249,9 +250,15 @@ def sync_client(
         warnings.filterwarnings("ignore", message=".*starlette.testclient.*")
         from starlette.testclient import TestClient  # noqa: PLC0415 - only tests that ask
 
+    class Client(TestClient):
+        async def wait_shutdown(self) -> None:
+            await super().wait_shutdown()
+            await connections.end_here()  # the client's loop ends now
+
+    connections = _harness(request).get_worker().engines.real
     options = dict(pg_client_options)
     raises = options.pop("raise_app_exceptions", True)
-    with TestClient(app, raise_server_exceptions=raises, **options) as made:
+    with Client(app, raise_server_exceptions=raises, **options) as made:
         yield made
 
 

@@ -145,6 +145,11 @@ def _listen(self: socket.socket, *args: Any) -> None:
         _listening.add(self.getsockname()[1])
 
 
+def stopped_listening(port: int) -> None:
+    """Forget the port of a server of this process that has closed; the next one there is a stranger."""
+    _listening.discard(port)
+
+
 def _getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
     name = host.decode() if isinstance(host, bytes) else str(host or "")
     watched = name not in _LOOPBACK and not _is_address(name)

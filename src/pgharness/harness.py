@@ -26,8 +26,8 @@ FAILED: pytest.StashKey[bool] = pytest.StashKey()
 _HANDOVER = "_PGHARNESS_RUN"
 DATABASE_FIXTURES = frozenset(
     (
-        *("client", "sync_client", "db_session", "pg_database", "pg_server", "pg_empty_database"),
-        *("pg_module", "pg_class"),
+        *("client", "sync_client", "live_server", "db_session"),
+        *("pg_database", "pg_server", "pg_empty_database", "pg_module", "pg_class"),
     )
 )
 

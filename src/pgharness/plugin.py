@@ -35,7 +35,8 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
     sync_client,
     with_lifespan,
 )
-from pgharness.harness import FAILED, KEY, Harness, marker, usage_error
+from pgharness.harness import FAILED, KEY, Harness, usage_error
+from pgharness.live import add_log, live_server  # noqa: F401 - the same
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
 _TIER: pytest.StashKey[str | None] = pytest.StashKey()
@@ -114,7 +115,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         for item in items:
             _place(item, config.rootpath, named[item])
-            marker(item, harness.config.isolation)
+            asking.isolation(item, harness.config.isolation)
         unit = [item for item in items if item.stash[_TIER] == "unit" and named[item]]
         if unit:
             raise TierError.unit_asks_for_database((item.nodeid, named[item][0]) for item in unit)
@@ -217,7 +218,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     guard.watch_psycopg()
     hosts: tuple[str, ...] = ()
     if tier != "unit":
-        hosts = marker(item, harness.config.isolation)[1]
+        hosts = asking.isolation(item, harness.config.isolation)[1]
     policy = guard.Policy(item.nodeid, tier, frozenset() if tier == "unit" else harness.allowed(hosts))  # type: ignore[arg-type]
     guard.current = policy
     try:
@@ -268,6 +269,7 @@ def pytest_runtest_makereport(
             result.longrepr = str(violations[0])
     if result.failed:
         item.stash[FAILED] = True
+    add_log(item, result)
     return result
 
 

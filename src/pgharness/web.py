@@ -124,9 +124,9 @@ class Lifespan:
         Raises:
             AppError: The application's shutdown fails, or its startup did and `start` has not said so.
         """
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             run_on(self._loop, self._stop(), _STOP_SECONDS)
-            self._task = None
+        self._task = None
         failure, self._failure = self._failure, None
         if failure is not None and not self._told:
             raise failure
@@ -135,6 +135,18 @@ class Lifespan:
         assert self._task is not None and self._stopping is not None  # noqa: S101, PT018 - set by start()
         self._stopping.set()
         await self._task
+
+    async def end(self, seconds: float) -> None:
+        """End it, on its own loop.
+
+        Raises:
+            AppError: The application's shutdown fails, or takes longer than ``seconds``.
+        """
+        try:
+            await asyncio.wait_for(self._stop(), seconds)
+        except TimeoutError:
+            raise AppError.lifespan_failed("shutdown", f"not done after {seconds:g} s") from None
+        self.stop()
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}

@@ -111,6 +111,7 @@ class Worker:
         engines = self.engines
         if isolation == "database":
             engines.isolation = None
+            engines.real.end()
             self._restore()
             return []
         errors = engines.rollback.finish()

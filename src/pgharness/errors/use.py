@@ -100,7 +100,25 @@ class AppError(HarnessError):
     def lifespan_failed(cls, phase: str, reason: str) -> AppError:
         return cls(
             f"the app's lifespan failed during {phase}: {reason}",
-            cause="The client runs the lifespan of the app as a server would.",
+            cause="The harness runs the lifespan of the app as a server would.",
+        )
+
+    @classmethod
+    def no_uvicorn(cls, missing: str) -> AppError:
+        """``missing`` is the module that does not import."""
+        return cls(
+            f"live_server needs uvicorn, and {missing!r} is not installed.",
+            fix=['pip install "pgharness[live]"', "pip install uvicorn websockets"],
+        )
+
+    @classmethod
+    def live_server_late(cls, phase: str, seconds: float) -> AppError:
+        """The server, or the app in it, did not ``start`` or ``stop`` within the time it has."""
+        return cls(
+            f"live_server did not {phase} within {seconds:g} s.",
+            cause="The app's lifespan waits for something, or its code blocks the event loop."
+            if phase == "start"
+            else "Code of the app blocks the event loop of the server, or ignores that it is cancelled.",
         )
 
 

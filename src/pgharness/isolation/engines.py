@@ -14,6 +14,7 @@ from sqlalchemy.pool import Pool
 from pgharness.errors import IsolationError
 from pgharness.isolation import clock
 from pgharness.isolation.origin import origin
+from pgharness.isolation.real import RealConnections
 from pgharness.isolation.rollback import Rollback
 from pgharness.isolation.savepoint import set_settings
 
@@ -36,6 +37,7 @@ class Engines:
         """The running test, if it has not asked for the database."""
         self.generation = 0
         """Counts the databases that have stood under the worker's name."""
+        self.real = RealConnections()
         self.drivers: list[str] = []
         """The drivers that have connected, in order."""
         self._key = f"pgharness {self.database}"
@@ -86,6 +88,7 @@ class Engines:
             return
         if self.isolation == "database":
             record.info[self._key] = self.generation
+            self.real.add(connection)
         elif self.isolation == "rollback":
             test = self.rollback.test
             raise IsolationError.own_creator(test.id if test else "", origin())

@@ -362,7 +362,7 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
     "lifespan_failed": (
         AppError.lifespan_failed("startup", "KeyError: 'x'"),
         "the app's lifespan failed during startup: KeyError: 'x'\n"
-        "The client runs the lifespan of the app as a server would.",
+        "The harness runs the lifespan of the app as a server would.",
     ),
 }
 
