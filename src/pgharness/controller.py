@@ -104,6 +104,9 @@ class RemoteRun:
     def restore(self, worker: str) -> None:
         self._ask("restore", worker)
 
+    def stock(self, worker: str) -> None:
+        self._ask("stock", worker)
+
     def create_empty(self, worker: str) -> str:
         return str(self._ask("create_empty", worker))
 

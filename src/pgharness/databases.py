@@ -27,6 +27,7 @@ from pgharness.schema import Schema
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.base import Server
 from pgharness.templates import TemplateSite
+from pgharness.workshop import Workshop
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class Databases:
         self._build_wait = build_wait
         self._connection: Connection | None = None
         self._source: cloning.Source | None = None
-        self._workshops: dict[str, cloning.Workshop] = {}
+        self._workshops: dict[str, Workshop] = {}
         self._empty = 0
         self._lock = threading.RLock()
 
@@ -136,11 +137,17 @@ class Databases:
         Raises:
             DatabaseError: The server refuses, or connections to the database do not end.
         """
+        self._ask(self._workshop(worker).replace())
+
+    def stock(self, worker: str) -> None:
+        """Begin to make what `restore` will need, without waiting for it."""
+        self._ask(self._workshop(worker).stock())
+
+    def _workshop(self, worker: str) -> Workshop:
         with self._lock:
             if worker not in self._workshops:
-                self._workshops[worker] = cloning.Workshop(self.server, self._template(), self._run, worker)
-            workshop = self._workshops[worker]
-        self._ask(workshop.replace())
+                self._workshops[worker] = Workshop(self.server, self._template(), self._run, worker)
+            return self._workshops[worker]
 
     def drop(self, worker: str) -> None:
         """Drop the database of ``worker``, whoever is connected, and what was made ahead for it.

@@ -64,6 +64,10 @@ class Provider(Protocol):
         """Replace the worker's database by a fresh clone of the same name."""
         ...
 
+    def stock(self, worker: str) -> None:
+        """Begin to make the clone that the worker's next `restore` will need."""
+        ...
+
     def create_empty(self, worker: str) -> str:
         """The name of a new, empty database."""
         ...
@@ -151,10 +155,13 @@ class Run:
             return WorkerDatabase(self._clones[worker], facts.server)
 
     def restore(self, worker: str) -> None:
+        self._databases.restore(worker)  # workers do not wait for each other
         with self._lock:
-            self._databases.restore(worker)
             if self.facts is not None:
                 self.facts.clones += 1
+
+    def stock(self, worker: str) -> None:
+        self._databases.stock(worker)
 
     def create_empty(self, worker: str) -> str:
         with self._lock:

@@ -38,6 +38,7 @@ class Worker:
         self.name = name
         self.config = config
         self.provider = provider
+        self._stocked = False
         self.database: WorkerDatabase = provider.database(name)
         address = self.database.server.address
         target = Target(
@@ -91,6 +92,9 @@ class Worker:
             rollback.start(test_id)
         elif rollback.test is not None:
             raise IsolationError.scope_and_database(test_id, rollback.test.id)
+        elif not self._stocked:
+            self.provider.stock(self.name)
+            self._stocked = True
         engines.isolation = isolation
         try:
             yield

@@ -38,6 +38,9 @@ class SmallRun:
     def restore(self, worker: str) -> None:
         self.calls.append(("restore", worker))
 
+    def stock(self, worker: str) -> None:
+        self.calls.append(("stock", worker))
+
     def create_empty(self, worker: str) -> Any:
         if worker == "broken":
             raise ZeroDivisionError("division by zero")
@@ -74,11 +77,13 @@ def remote(controller: Controller) -> Iterator[RemoteRun]:
 def test_every_question_is_answered_by_the_run(run: SmallRun, remote: RemoteRun) -> None:
     assert remote.database("gw0") == WorkerDatabase("db_gw0", FACTS)
     assert remote.create_empty("gw0") == "empty_gw0"
+    remote.stock("gw0")
     remote.restore("gw0")
     remote.drop_empty("empty_gw0")
     remote.abort(SchemaError("two heads."))
 
     assert run.calls == [
+        ("stock", "gw0"),
         ("restore", "gw0"),
         ("drop_empty", "empty_gw0"),
         ("abort", "pgharness: two heads."),

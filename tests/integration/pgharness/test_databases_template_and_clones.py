@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime as dt
 import threading
@@ -181,14 +182,54 @@ def test_restore_works_after_what_it_made_ahead_is_gone(run: Databases, config: 
     run.template(find(config))
     name = run.clone("gw0")
     run.restore("gw0")
-    run._workshops["gw0"]._refill = None
-    for spare in [found for found in databases(run.server.address) if names.is_spare(found, "run1", "gw0")]:
+    for spare in made_ahead(run, "gw0"):
         execute(run.server.address, "postgres", f"DROP DATABASE IF EXISTS {spare} WITH (FORCE)")
-    run._workshops["gw0"]._spare = None
 
     run.restore("gw0")
 
     assert fetch(run.server.address, name, "SELECT id FROM users") == [(7,)]
+
+
+def test_restore_works_after_the_test_has_dropped_its_own_database(run: Databases, config: Config) -> None:
+    run.template(find(config))
+    name = run.clone("gw0")
+    for _ in range(2):
+        run.restore("gw0")
+        execute(run.server.address, "postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+    run.restore("gw0")
+
+    assert fetch(run.server.address, name, "SELECT id FROM users") == [(7,)]
+
+
+def made_ahead(run: Databases, worker: str) -> list[str]:
+    """The clones that ``worker`` holds ready, once nothing is under way."""
+    workshop = run._workshops[worker]
+
+    async def settle() -> None:
+        while tasks := {task for task in (workshop._making, workshop._dropping) if task and not task.done()}:
+            await asyncio.wait(tasks)
+
+    background.run(settle())
+    return [found for found in databases(run.server.address) if names.is_spare(found, "run1", worker)]
+
+
+def test_a_stocked_worker_has_one_clone_ready_and_another_after_each_wait(
+    run: Databases, config: Config
+) -> None:
+    run.template(find(config))
+    run.clone("gw0")
+
+    run.stock("gw0")
+    ready = [len(made_ahead(run, "gw0"))]
+    run.restore("gw0")
+    ready.append(len(made_ahead(run, "gw0")))
+    for _ in range(8):
+        run.restore("gw0")
+    ready.append(len(made_ahead(run, "gw0")))
+
+    assert ready[:2] == [1, 1]
+    assert 2 <= ready[2] <= 4
 
 
 def test_workers_are_restored_at_the_same_time(run: Databases, config: Config) -> None:

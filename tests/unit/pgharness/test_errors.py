@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgharness import errors
-from pgharness.errors import AppError, HarnessError, IsolationError, TierError
+from pgharness.errors import AppError, ConfigError, HarnessError, IsolationError, TierError
 
 WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of its own, with real commits'
 ELSEWHERE = {"diverged", "stale_snapshot", "local_setting"}  # in test_stack.py
@@ -363,6 +363,31 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         AppError.lifespan_failed("startup", "KeyError: 'x'"),
         "the app's lifespan failed during startup: KeyError: 'x'\n"
         "The harness runs the lifespan of the app as a server would.",
+    ),
+    "no_uvicorn": (
+        AppError.no_uvicorn("uvicorn"),
+        "live_server needs uvicorn, and 'uvicorn' is not installed.\n"
+        "To fix this, either:\n"
+        '  - pip install "pgharness[live]"\n'
+        "  - pip install uvicorn websockets",
+    ),
+    "live_server_late at start": (
+        AppError.live_server_late("start", 30.0),
+        "live_server did not start within 30 s.\n"
+        "The app's lifespan waits for something, or its code blocks the event loop.",
+    ),
+    "live_server_late at stop": (
+        AppError.live_server_late("stop", 0.5),
+        "live_server did not stop within 0.5 s.\n"
+        "Code of the app blocks the event loop of the server, or ignores that it is cancelled.",
+    ),
+    "live_server_rolled_back": (
+        ConfigError.live_server_rolled_back("t"),
+        't: live_server and isolation="rollback" exclude each other.\n'
+        "The server answers on a loop and in a thread of its own, so the test needs real commits.\n"
+        "To fix this, either:\n"
+        '  - drop the marker, or mark the test @pytest.mark.pg(isolation="database")\n'
+        "  - name live_server in the signature of the test or of its fixture",
     ),
 }
 
