@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from pgharness.config import resolve
+from pgharness.server.base import Server
+from pgharness.server.choose import reserve, start
 
 INI = """\
 [pytest]
@@ -20,7 +26,7 @@ TIMER = """
 import json, os, resource, time
 import pytest
 
-CLOCK, TIMES = time.perf_counter, []
+CLOCK, TIMES, WAITS = time.perf_counter, [], []
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item):
@@ -31,6 +37,20 @@ def pytest_runtest_protocol(item):
         MEMORY.append(rss())
     return result
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item):
+    began = CLOCK()
+    result = yield
+    WAITS.append(CLOCK() - began)
+    return result
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item):
+    began = CLOCK()
+    result = yield
+    WAITS[-1] += CLOCK() - began
+    return result
+
 MEMORY = []
 
 def rss():
@@ -39,7 +59,7 @@ def rss():
 
 def pytest_unconfigure():
     with open(os.environ["BENCHMARK_RESULT"], "w") as file:
-        json.dump({"times": TIMES, "memory": MEMORY}, file)
+        json.dump({"times": TIMES, "waits": WAITS, "memory": MEMORY}, file)
 """
 
 
@@ -52,13 +72,17 @@ class Suite:
     conftest: str = ""
     ini: str = ""
     plugins: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    """Further files: name and text."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of each test in the order they ran, and the resident memory in MiB after each thousand."""
+    """Seconds of each test in the order they ran, of its set-up and teardown alone, and the resident
+    memory in MiB after each thousand."""
 
     times: list[float]
+    waits: list[float]
     memory: list[float]
 
 
@@ -69,6 +93,8 @@ def run(suite: Suite, directory: Path, environment: dict[str, str]) -> Timing:
     (folder / "pytest.ini").write_text(INI + suite.ini)
     (folder / "conftest.py").write_text(TIMER + suite.conftest)
     (folder / "test_suite.py").write_text(suite.tests)
+    for file, text in suite.files:
+        (folder / file).write_text(text)
     result = folder / "result.json"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *suite.plugins],
@@ -82,3 +108,18 @@ def run(suite: Suite, directory: Path, environment: dict[str, str]) -> Timing:
     if done.returncode != 0:
         raise SystemExit(f"{suite.name}:\n{done.stdout[-3000:]}")
     return Timing(**json.loads(result.read_text()))
+
+
+@contextlib.contextmanager
+def local_server() -> Iterator[Server]:
+    """A server of local binaries, its data on tmpfs where there is one, durability off."""
+    config = resolve(
+        command_line={"pg_backend": "local"}.get, ini=lambda _: None, environ={}, root=Path.cwd()
+    )
+    reservation = reserve(config)
+    server = start(config, reservation)
+    try:
+        yield server
+    finally:
+        server.stop()
+        reservation.close()

@@ -15,11 +15,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from common import Suite, Timing, run
+from common import Suite, Timing, local_server, run
 
-from pgharness.config import resolve
 from pgharness.server.base import Server
-from pgharness.server.choose import reserve, start
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS item (id serial PRIMARY KEY, name text UNIQUE)"
 INSERT = "INSERT INTO item (name) VALUES ('one')"
@@ -131,20 +129,9 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    config = resolve(
-        command_line={"pg_backend": "local"}.get, ini=lambda _: None, environ={}, root=Path.cwd()
-    )
-    reservation = reserve(config)
-    server = start(config, reservation)
-    try:
-        with tempfile.TemporaryDirectory() as name:
-            print(
-                f"PostgreSQL {server.version}, {arguments.tests} tests a suite, {arguments.rounds} rounds\n"
-            )
-            report(measure(server, arguments.tests, arguments.rounds, Path(name)))
-    finally:
-        server.stop()
-        reservation.close()
+    with local_server() as server, tempfile.TemporaryDirectory() as name:
+        print(f"PostgreSQL {server.version}, {arguments.tests} tests a suite, {arguments.rounds} rounds\n")
+        report(measure(server, arguments.tests, arguments.rounds, Path(name)))
 
 
 def measure(server: Server, count: int, rounds: int, directory: Path) -> dict[str, float]:

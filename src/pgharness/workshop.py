@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import asyncpg
+import asyncpg.prepared_stmt
 
 from pgharness import cloning, ledger, names
 from pgharness import database_problems as problems
@@ -17,6 +18,7 @@ from pgharness.server.base import Server
 
 _MOST_AHEAD = 4
 _MOST_USED = 4
+_AFTERWARDS = 0.001
 
 
 class _Hand:
@@ -26,12 +28,20 @@ class _Hand:
         self._server = server
         self._label = label[:63]
         self._connection: Connection | None = None
+        self._ending: asyncpg.prepared_stmt.PreparedStatement[Any] | None = None
 
     async def get(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
             address = self._server.address
             self._connection = await connect(address, address.database, self._label)
+            self._ending = None
         return self._connection
+
+    async def terminate(self, name: str) -> None:
+        """As `ledger.terminate`, its statement prepared once."""
+        connection = await self.get()
+        self._ending = self._ending or await connection.prepare(ledger.TERMINATE)
+        await ledger.terminate(connection, name, self._ending)
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -73,8 +83,7 @@ class Workshop:
 
     async def stock(self) -> None:
         """Begin to make clones ahead. What fails is said by the replacement that needs one."""
-        self._making = self._going(self._making, self._make, needed=len(self._spares) < self._ahead)
-        self._dropping = self._going(self._dropping, self._drop, needed=bool(self._used))
+        self._begin()
 
     async def replace(self) -> None:
         """Put a fresh clone in the place of the worker's database."""
@@ -86,9 +95,10 @@ class Workshop:
                 self._spares.clear()
                 self._standing = False
                 await self._swap(await self._take())
-            await self.stock()
             if len(self._used) > _MOST_USED and self._dropping is not None:
                 await asyncio.wait({self._dropping})
+            # A moment later: what this loop does now, the thread that waits for the answer cannot.
+            asyncio.get_running_loop().call_later(_AFTERWARDS, self._begin)
 
     async def close(self) -> None:
         """Finish what is under way and disconnect. Drops nothing more: the ledger knows it all."""
@@ -118,11 +128,15 @@ class Workshop:
             used = self._next()
             moves.insert(0, f"ALTER DATABASE {old} RENAME TO {quoted(used)}")
             await connection.execute(f"ALTER DATABASE {old} ALLOW_CONNECTIONS false")
-            await ledger.terminate(connection, self._name)
+            await self._swapper.terminate(self._name)
         await connection.execute("; ".join(moves))  # sent as one, they are one transaction
         self._standing = True
         if used:
             self._used.append(used)
+
+    def _begin(self) -> None:
+        self._making = self._going(self._making, self._make, needed=len(self._spares) < self._ahead)
+        self._dropping = self._going(self._dropping, self._drop, needed=bool(self._used))
 
     def _going(
         self, task: asyncio.Task[None] | None, work: Any, *, needed: bool
@@ -137,8 +151,7 @@ class Workshop:
 
     def _go_on(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is None:
-            self._making = self._going(self._making, self._make, needed=len(self._spares) < self._ahead)
-            self._dropping = self._going(self._dropping, self._drop, needed=bool(self._used))
+            self._begin()
 
     async def _make(self) -> None:
         async with self._cloning:
