@@ -37,42 +37,47 @@ class ServerLog(logging.Handler):
     def text(self) -> str:
         return "\n".join(self.lines)
 
+    def take(self, record: logging.LogRecord) -> bool:
+        """Keep a record of uvicorn's, as a filter that lets nobody else have it."""
+        self.handle(record)
+        return False
+
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
-        """Hear every logger; uvicorn's from INFO on, and they tell nobody else."""
+        """Hear the app's loggers as anybody does, and uvicorn's alone, from INFO on."""
         loggers = [logging.getLogger(name) for name in _UVICORN_LOGGERS]
-        before = [(logger.level, logger.propagate, logger.disabled) for logger in loggers]
+        before = [(logger.level, logger.disabled) for logger in loggers]
         root = logging.getLogger()
         root.addHandler(self)
         for logger in loggers:
             logger.setLevel(logging.INFO)
-            logger.propagate, logger.disabled = False, False
-            logger.addHandler(self)
+            logger.disabled = False
+            logger.addFilter(self.take)
         try:
             yield
         finally:
-            for logger, (level, propagate, disabled) in zip(loggers, before, strict=True):
-                logger.removeHandler(self)
+            for logger, (level, disabled) in zip(loggers, before, strict=True):
+                logger.removeFilter(self.take)
                 logger.setLevel(level)
-                logger.propagate, logger.disabled = propagate, disabled
+                logger.disabled = disabled
             root.removeHandler(self)
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Remembers the connections that the application makes, to close what it leaves open."""
+    """Knows its connections, the application's own and those of its clients, to close what stays open."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self.transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
 
-    async def create_connection(self, *args: Any, **options: Any) -> Any:
-        transport, protocol = await super().create_connection(*args, **options)
-        self.made.add(transport)
-        return transport, protocol
+    def _make_socket_transport(self, *args: Any, **options: Any) -> asyncio.Transport:
+        made: asyncio.Transport = super()._make_socket_transport(*args, **options)  # type: ignore[misc]
+        self.transports.add(made)
+        return made
 
     async def cut(self) -> None:
         """Close what is still open; at once, for the other side is gone or about to go."""
-        for transport in list(self.made):
+        for transport in list(self.transports):
             transport.abort()
         await asyncio.sleep(0)
 
