@@ -109,6 +109,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("sql", "lines", (), "Without Alembic: SQL files to run, in this order.", metavar="PATH"),
     Option("extensions", "lines", (), "Extensions to create before the schema.", metavar="NAME"),
     Option(
+        "seed",
+        "lines",
+        (),
+        "What fills the template after the schema, in this order: functions that are given a session or "
+        "a connection, and SQL files; part of the fingerprint.",
+        metavar="MODULE:FUNCTION",
+    ),
+    Option(
         "template_inputs",
         "lines",
         (),
@@ -222,6 +230,7 @@ class Config:
     metadata: str
     sql: tuple[str, ...]
     extensions: tuple[str, ...]
+    seed: tuple[str, ...]
     template_inputs: tuple[str, ...]
     backend: Literal["auto", "container", "local", "external"]
     url: str = dataclasses.field(repr=False)
@@ -299,6 +308,12 @@ def _check(config: Config) -> None:
             raise ConfigError(
                 f"pg_{option} = {value!r} ({config.sources[option]}) is not MODULE:ATTRIBUTE.",
                 fix=[f'write it like "service.app:{"create_app" if option == "app" else "Base.metadata"}"'],
+            )
+    for line in config.seed:
+        if not line.endswith(".sql") and line.count(":") != 1:
+            raise ConfigError(
+                f"pg_seed has the line {line!r} ({config.sources['seed']}), which is not MODULE:FUNCTION.",
+                fix=['write it like "service.seeds:load", or give the path of a .sql file'],
             )
     if config.backend == "external" and not config.url:
         raise ConfigError(

@@ -32,12 +32,12 @@ class ElsewhereError(Exception):
 
 def explain(error: BaseException, job: dict[str, Any]) -> dict[str, Any]:
     """What the parent needs to put ``error`` into a sentence; ``kind`` says which one."""
-    chain = list(_chain(error))
+    chain, seed = list(_chain(error)), job.get("seed", "")
     for link in chain:
         if isinstance(link, JobError):
-            return {"kind": link.kind, **link.details}
+            return {"kind": link.kind, **link.details, **({"seed": seed} if seed else {})}
         if isinstance(link, ElsewhereError):
-            return {"kind": "elsewhere", "found": link.found}
+            return {"kind": "elsewhere", "found": link.found, "seed": seed}
     root = Path(job["root"]).resolve()
     message, statement = _message(chain), _statement(chain)
     if (step := _migration(chain, [Path(directory).resolve() for directory in job["versions"]])) is not None:
@@ -51,9 +51,10 @@ def explain(error: BaseException, job: dict[str, Any]) -> dict[str, Any]:
     if type(error).__module__.startswith("alembic.") and not statement:
         return {"kind": "alembic", "message": str(error)}
     if place := job.get("connecting"):
-        return {"kind": "not connected", "found": place, "error": message}
+        return {"kind": "not connected", "found": place, "error": message, "seed": seed}
     trace, what = _trace(error, root)
-    return {"kind": "raised", "what": what, "error": message, "trace": trace, "statement": statement}
+    named = {"kind": "seed", "seed": seed} if seed else {"kind": "raised", "what": what}
+    return {**named, "error": message, "trace": trace, "statement": statement}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

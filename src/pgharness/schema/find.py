@@ -9,7 +9,7 @@ from typing import Literal
 
 from pgharness.config import Config
 from pgharness.errors import ConfigError
-from pgharness.schema import clock, launch, problems, sql
+from pgharness.schema import clock, launch, problems, seeds, sql
 from pgharness.schema.fingerprint import fingerprint
 from pgharness.schema.locations import Locations, locate
 from pgharness.server.base import Address
@@ -22,8 +22,8 @@ class Schema:
     """How an empty database becomes the application's.
 
     In this order: the extensions of `pg_extensions`, the SQL files of `pg_sql`, and then the
-    migrations or `create_all`. So SQL files may prepare what migrations need (roles, schemas), or
-    be a dump from which the migrations go on.
+    migrations or `create_all`; last `pg_seed`. So SQL files may prepare what migrations need (roles,
+    schemas), or be a dump from which the migrations go on.
     """
 
     kind: Kind
@@ -67,15 +67,17 @@ class Schema:
         """Bring the empty ``database`` to the application's schema; its code runs in a subprocess.
 
         Raises:
-            SchemaError: It could not; the message names the migration, file or statement.
+            SchemaError: It could not; the message names the migration, seed, file or statement.
         """
         locations = self.locations()
         files = sql.read(self.config)
+        steps = seeds.read(self.config)
         sql.prepare(address, database, self.config.extensions, files)
         if locations is not None:
             launch.upgrade(self.config, locations, address, database)
         elif self.kind == "metadata":
             launch.create_all(self.config, address, database)
+        seeds.plant(steps, self.config, address, database)
         if self.config.clock == "on":
             clock.install(address, database)
 

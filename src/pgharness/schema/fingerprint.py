@@ -43,6 +43,7 @@ def _parts(config: Config, kind: str, locations: Locations | None, major: int) -
         "extensions": sorted(config.extensions),
         "metadata": config.metadata,
         "clock": config.clock,
+        "seed": config.seed,
         "alembic": _version("alembic") if locations else "",
         "sqlalchemy": _version("sqlalchemy") if kind in ("alembic", "metadata") else "",
     }
@@ -60,9 +61,28 @@ def _parts(config: Config, kind: str, locations: Locations | None, major: int) -
     for number, text in enumerate(config.sql):
         path = config.path(text)
         if not path.is_file():
-            raise problems.no_sql_file(config, text, path)
+            raise problems.no_sql_file(config, "sql", text, path)
         yield f"sql {number}", path.read_bytes()
+    yield from _seeds(config)
     yield from _inputs(config)
+
+
+def _seeds(config: Config) -> Iterator[Part]:
+    """The SQL files of `pg_seed`, and the module of each function; of a package, all its files."""
+    for number, text in enumerate(config.seed):
+        if text.endswith(".sql"):
+            path = config.path(text)
+            if not path.is_file():
+                raise problems.no_sql_file(config, "seed", text, path)
+        else:
+            found = _module(text.partition(":")[0], config.root)
+            if found is None:  # the process that calls it will say so
+                continue
+            path = found
+        if path.is_dir():
+            yield from _tree(f"seed {number}", path)
+        else:
+            yield f"seed {number}", path.read_bytes()
 
 
 def _inputs(config: Config) -> Iterator[Part]:
@@ -82,6 +102,20 @@ def _inputs(config: Config) -> Iterator[Part]:
 
 def _inside(path: Path, root: Path) -> bool:
     return path.is_relative_to(root.resolve())
+
+
+def _module(name: str, root: Path) -> Path | None:
+    """The file of the module ``name``, or the directory of the package; nothing is imported."""
+    places = [*sys.path, str(root)]
+    spec = None
+    for part in name.split("."):
+        spec = importlib.machinery.PathFinder.find_spec(part, places)
+        if spec is None:
+            return None
+        places = list(spec.submodule_search_locations or ())
+    if places:
+        return Path(places[0])
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def _modules(module: str, root: Path) -> Iterator[Part]:

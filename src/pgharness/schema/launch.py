@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -64,6 +64,20 @@ def create_all(config: Config, address: Address, database: str) -> None:
     _run(config, job, config.root, address, database, f"create_all of {config.metadata}")
 
 
+def seed(config: Config, targets: Sequence[str], address: Address, database: str) -> None:
+    """Call the functions ``targets`` of `pg_seed`, in this order.
+
+    Raises:
+        SchemaError: One is not there, cannot be given what it asks for, or raised.
+    """
+    driver = config.driver
+    if driver == "auto":
+        env = " ".join(config.env)
+        driver = "psycopg" if "psycopg" in env and "asyncpg" not in env else "asyncpg"
+    job = {"task": "seed", "seeds": list(targets), "async_driver": driver, "versions": []}
+    _run(config, job, config.root, address, database, f"pg_seed ({', '.join(targets)})")
+
+
 def environment(config: Config, address: Address, database: str) -> dict[str, str]:
     """The variables of the process: ours, `pg_env` for ``database``, and the same import path."""
     values = address.template_values(database)
@@ -100,7 +114,7 @@ def _run(  # noqa: PLR0913, PLR0917 (a job and where it is done)
         if not answer.is_file():
             output.seek(0)
             lines = _scrub(output.read().decode(errors="replace"), address).splitlines()
-            raise problems.crashed(source, process.returncode, lines[-_OUTPUT_LINES:])
+            raise problems.crashed(source, process.returncode, lines[-_OUTPUT_LINES:], seeds="seeds" in job)
         text = answer.read_text(encoding="utf-8")
     result: dict[str, Any] = json.loads(_scrub_json(text, address))
     if not result.pop("ok"):
@@ -114,12 +128,16 @@ def _error(result: dict[str, Any], config: Config, source: str, expected: str) -
     makers: dict[str, Callable[[], SchemaError]] = {
         "migration": lambda: problems.migration_failed(**result),
         "heads": lambda: problems.two_heads(result["heads"], source),
-        "elsewhere": lambda: problems.connects_elsewhere(result["found"], expected, config.env),
+        "elsewhere": lambda: problems.connects_elsewhere(
+            result["found"], expected, config.env, result["seed"]
+        ),
         "not connected": lambda: problems.not_connected(
-            result["found"], result["error"], expected, config.env
+            result["found"], result["error"], expected, config.env, result["seed"]
         ),
         "alembic": lambda: problems.alembic_refused(source, result["message"]),
         "no metadata": lambda: problems.no_metadata(*given, result["reason"]),
+        "no seed": lambda: problems.no_seed(result["seed"], config.sources["seed"], result["reason"]),
+        "seed": lambda: problems.seed_failed(**result),
         "empty metadata": lambda: problems.empty_metadata(*given),
         "raised": lambda: problems.project_raised(
             result["what"] or source, result["error"], result["trace"], result["statement"]

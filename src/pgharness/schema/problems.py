@@ -10,6 +10,7 @@ from pgharness.config import Config
 from pgharness.errors import SchemaError
 
 _SQL_SHOWN = 500
+_SEEDS = "`async def load(session: AsyncSession)`", "`def load(session: Session)`"
 
 
 def relative(path: Path | None, root: Path) -> str:
@@ -104,12 +105,9 @@ def alembic_refused(source: str, message: str) -> SchemaError:
 
 
 def project_raised(what: str, error: str, trace: Sequence[str], statement: str = "") -> SchemaError:
-    lines = ["The last calls were:", *(f"  {call}" for call in trace)] if trace else []
-    if statement:
-        lines.append(f"SQL: {shortened(statement)}")
     return SchemaError(
         f"{what} raised {error}",
-        cause="\n".join(lines),
+        cause="\n".join(_calls(trace, statement)),
         fix=[
             "if settings are missing, give them in pg_env, one NAME=TEMPLATE a line",
             "if the code is wrong, mend it; it ran in a process of its own, as by `alembic upgrade head`",
@@ -117,26 +115,31 @@ def project_raised(what: str, error: str, trace: Sequence[str], statement: str =
     )
 
 
-def connects_elsewhere(found: str, expected: str, env: Sequence[str]) -> SchemaError:
+def _calls(trace: Sequence[str], statement: str) -> list[str]:
+    lines = ["The last calls were:", *(f"  {call}" for call in trace)] if trace else []
+    return [*lines, f"SQL: {shortened(statement)}"] if statement else lines
+
+
+def connects_elsewhere(found: str, expected: str, env: Sequence[str], seed: str = "") -> SchemaError:
     return SchemaError(
-        f"the schema's code wanted to connect to {found}, not to {expected}; it was not let.",
+        f"{_whose(seed)} wanted to connect to {found}, not to {expected}; it was not let.",
         cause="It takes its address from somewhere the harness does not set.",
-        checked=_told(env),
-        fix=_tell(),
+        checked=_told(env, seed),
+        fix=_tell(seed),
     )
 
 
-def not_connected(found: str, error: str, expected: str, env: Sequence[str]) -> SchemaError:
+def not_connected(found: str, error: str, expected: str, env: Sequence[str], seed: str = "") -> SchemaError:
     """The right database by name, with a wrong host, port, user or password."""
     return SchemaError(
-        f"the schema's code could not connect to {found}: {error}",
+        f"{_whose(seed)} could not connect to {found}: {error}",
         cause=f"The database is {expected}; a part of the address (host, port, user or password) comes from "
         "somewhere the harness does not set.",
-        checked=_told(env),
+        checked=_told(env, seed),
         fix=[
             'set every part the application reads: pg_env = ["DB_HOST={host}", "DB_PORT={port}", '
             '"DB_USER={user}", "DB_PASSWORD={password}", "DB_NAME={database}"]',
-            *_tell(),
+            *_tell(seed),
         ],
     )
 
@@ -155,18 +158,22 @@ def left_empty(source: str, expected: str, connected: Sequence[str], env: Sequen
     )
 
 
-def _told(env: Sequence[str]) -> list[str]:
+def _whose(seed: str) -> str:
+    return f"the seed {seed}" if seed else "the schema's code"
+
+
+def _told(env: Sequence[str], seed: str = "") -> list[str]:
     names = ", ".join(line.partition("=")[0].strip() for line in env)
-    return [
-        f"pg_env sets {names}" if names else "pg_env sets nothing",
-        "env.py is given sqlalchemy.url and config.attributes['pgharness_url']",
-    ]
+    told = [f"pg_env sets {names}" if names else "pg_env sets nothing"]
+    return told if seed else [*told, "env.py is given sqlalchemy.url and config.attributes['pgharness_url']"]
 
 
-def _tell() -> list[str]:
+def _tell(seed: str = "") -> list[str]:
     return [
         'set the variable the application reads: pg_env = ["DATABASE_URL={asyncpg_url}"]',
-        'read the address in env.py: config.get_main_option("sqlalchemy.url")',
+        f"let it be given its session: {_SEEDS[0]}"
+        if seed
+        else 'read the address in env.py: config.get_main_option("sqlalchemy.url")',
     ]
 
 
@@ -185,21 +192,21 @@ def empty_metadata(target: str, source: str) -> SchemaError:
     )
 
 
-def no_sql_file(config: Config, text: str, path: Path) -> SchemaError:
+def no_sql_file(config: Config, option: str, text: str, path: Path) -> SchemaError:
     return SchemaError(
-        f"pg_sql names {text!r} ({config.sources['sql']}), which is not a file.",
+        f"pg_{option} names {text!r} ({config.sources[option]}), which is not a file.",
         checked=[str(path)],
         fix=["correct the path; it is relative to the directory of the ini file of pytest"],
     )
 
 
-def meta_command(file: str, line: int, command: str) -> SchemaError:
+def meta_command(option: str, file: str, line: int, command: str) -> SchemaError:
     return SchemaError(
         f"{file}, line {line}: {command!r} is a command of psql, not SQL.",
-        cause="The files of pg_sql are sent to the server as they are.",
+        cause=f"The files of pg_{option} are sent to the server as they are.",
         fix=[
             "write it as SQL; a dump needs `pg_dump --inserts`",
-            "list the files that \\i names in pg_sql, in their order",
+            f"list the files that \\i names in pg_{option}, in their order",
         ],
     )
 
@@ -241,11 +248,30 @@ def extension_failed(name: str, message: str) -> SchemaError:
     )
 
 
-def crashed(what: str, code: int, output: Sequence[str]) -> SchemaError:
+def no_seed(target: str, source: str, reason: str) -> SchemaError:
+    return SchemaError(
+        f"pg_seed names {target!r} ({source}), which cannot be called: {reason}",
+        fix=[f"write it as {' or '.join(_SEEDS)}", "give the path of a .sql file"],
+    )
+
+
+def seed_failed(*, seed: str, error: str, trace: Sequence[str], statement: str) -> SchemaError:
+    return SchemaError(
+        f"the seed {seed} raised {error}",
+        cause="\n".join(_calls(trace, statement)),
+        fix=[
+            "mend the seed; it is called after the schema is built, in a process of its own",
+            "if settings are missing, give them in pg_env, one NAME=TEMPLATE a line",
+        ],
+    )
+
+
+def crashed(what: str, code: int, output: Sequence[str], *, seeds: bool) -> SchemaError:
+    alone = "call the seeds one by one" if seeds else "run `alembic upgrade head` on an empty database"
     return SchemaError(
         f"the process that runs {what} ended with code {code} and no result.",
         cause="\n".join(["Its last output was:", *(f"  {line}" for line in output)]) if output else "",
-        fix=["run `alembic upgrade head` on an empty database to see it alone"],
+        fix=[f"{alone} to see it alone"],
     )
 
 

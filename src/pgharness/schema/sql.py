@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -19,7 +18,7 @@ from pgharness.server.base import Address
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SqlFile:
-    """A file of `pg_sql`, read and split. ``name`` is the path as the options give it."""
+    """A file of `pg_sql` or `pg_seed`, read and split. ``name`` is the path as the options give it."""
 
     name: str
     statements: tuple[Statement, ...]
@@ -49,16 +48,22 @@ def read(config: Config) -> list[SqlFile]:
     Raises:
         SchemaError: One is not there, or holds psql's own commands.
     """
-    return [_read(config, text, config.path(text)) for text in config.sql]
+    return [read_file(config, "sql", text) for text in config.sql]
 
 
-def _read(config: Config, text: str, path: Path) -> SqlFile:
+def read_file(config: Config, option: str, text: str) -> SqlFile:
+    """Read the file that ``option`` names as ``text``.
+
+    Raises:
+        SchemaError: It is not there, or holds psql's own commands.
+    """
+    path = config.path(text)
     if not path.is_file():
-        raise problems.no_sql_file(config, text, path)
+        raise problems.no_sql_file(config, option, text, path)
     try:
         return SqlFile(text, tuple(split(path.read_text(encoding="utf-8-sig"))))
     except MetaCommandError as error:
-        raise problems.meta_command(text, error.line, error.command) from None
+        raise problems.meta_command(option, text, error.line, error.command) from None
 
 
 def prepare(address: Address, database: str, extensions: Sequence[str], files: Sequence[SqlFile]) -> None:

@@ -1,4 +1,4 @@
-"""What the schema process does: upgrade to head, or create_all. Never imported by the parent."""
+"""What the schema process does: upgrade to head, create_all, or seed. Never imported by the parent."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ _ASYNC = re.compile(r"\b(async_engine_from_config|create_async_engine|AsyncEngin
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Do the job; returns what the parent checks."""
     connected = _watch(job)
+    if job["task"] == "seed":
+        from pgharness.schema import sowing  # noqa: PLC0415 (builds on this module)
+
+        sowing.sow(job)
+        return {"connected": connected}
     result = _upgrade(job) if job["task"] == "upgrade" else _create_all(job)
     return {**result, "connected": connected}
 
@@ -71,14 +76,14 @@ def driver(url: str, env_py: str) -> str:
         return url.partition("://")[0].partition("+")[2]
     if _ASYNC.search(env_py):
         return "asyncpg"
-    return _sync_driver() or "asyncpg"
+    return sync_driver() or "asyncpg"
 
 
-def _sync_driver() -> str:
+def sync_driver() -> str:
     return next((name for name in ("psycopg", "psycopg2") if importlib.util.find_spec(name)), "")
 
 
-def _with_driver(url: str, name: str) -> str:
+def with_driver(url: str, name: str) -> str:
     return url.replace("postgresql://", f"postgresql+{name}://", 1)
 
 
@@ -90,9 +95,9 @@ class _Attributes(dict[str, Any]):
         self._plain = plain
 
     def __missing__(self, key: str) -> Any:
-        if key != "connection" or not (name := _sync_driver()):
+        if key != "connection" or not (name := sync_driver()):
             raise KeyError(key)
-        self[key] = create_engine(_with_driver(self._plain, name), poolclass=NullPool).connect()
+        self[key] = create_engine(with_driver(self._plain, name), poolclass=NullPool).connect()
         return self[key]
 
 
@@ -106,7 +111,7 @@ def _upgrade(job: dict[str, Any]) -> dict[str, Any]:
     section = config.config_ini_section
     own = config.file_config.get(section, "sqlalchemy.url", raw=True, fallback="")
     env_py = (Path(job["script"]) / "env.py").read_text(encoding="utf-8")
-    url = _with_driver(job["url"], driver(own, env_py))
+    url = with_driver(job["url"], driver(own, env_py))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     config.attributes = _Attributes(url, job["url"])
 
@@ -130,9 +135,9 @@ def _create_all(job: dict[str, Any]) -> dict[str, Any]:
             connection.execute(CreateSchema(schema, if_not_exists=True))
         metadata.create_all(connection)
 
-    name = _sync_driver()
+    name = sync_driver()
     if name:
-        with create_engine(_with_driver(job["url"], name), poolclass=NullPool).begin() as connection:
+        with create_engine(with_driver(job["url"], name), poolclass=NullPool).begin() as connection:
             create(connection)
     else:
         asyncio.run(_create_with_asyncpg(job["url"], create))
@@ -140,25 +145,31 @@ def _create_all(job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _create_with_asyncpg(url: str, create: Callable[[Connection], None]) -> None:
-    async with create_async_engine(_with_driver(url, "asyncpg"), poolclass=NullPool).begin() as connection:
+    async with create_async_engine(with_driver(url, "asyncpg"), poolclass=NullPool).begin() as connection:
         await connection.run_sync(create)
 
 
 def _load(target: str) -> MetaData:
+    found = load(target, "no metadata")
+    if inspect.isclass(found):  # a declarative base
+        found = getattr(found, "metadata", found)
+    if not isinstance(found, MetaData):
+        raise JobError("no metadata", reason=f"it is a {type(found).__name__}, not a MetaData.")
+    return found
+
+
+def load(target: str, kind: str) -> Any:
+    """What ``MODULE:ATTRIBUTE`` names; if it is not there, the `JobError` is of ``kind``."""
     module, _, path = target.partition(":")
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
             raise
-        raise JobError("no metadata", reason=f"there is no module {error.name!r}.") from None
+        raise JobError(kind, reason=f"there is no module {error.name!r}.") from None
     for attribute in path.split("."):
         try:
             found = getattr(found, attribute)
         except AttributeError:
-            raise JobError("no metadata", reason=f"{module} has no attribute {path!r}.") from None
-    if inspect.isclass(found):  # a declarative base
-        found = getattr(found, "metadata", found)
-    if not isinstance(found, MetaData):
-        raise JobError("no metadata", reason=f"it is a {type(found).__name__}, not a MetaData.")
+            raise JobError(kind, reason=f"{module} has no attribute {path!r}.") from None
     return found

@@ -87,7 +87,7 @@ def test_create_all_where_asyncpg_is_the_only_driver(
     write(tmp_path, "shop_asyncpg.py", MODELS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SHOP_URL", "")
-    monkeypatch.setattr(tasks, "_sync_driver", lambda: "")
+    monkeypatch.setattr(tasks, "sync_driver", lambda: "")
 
     tasks._create_all({"metadata": "shop_asyncpg:Base", "url": server.address.url(database)})
 

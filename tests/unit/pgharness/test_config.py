@@ -206,6 +206,11 @@ def test_the_address_is_not_shown() -> None:
             'To fix this: write it like "service.app:Base.metadata"',
         ),
         (
+            {"ini": {"pg_seed": ["seed.sql", "service.seeds"]}},
+            "pgharness: pg_seed has the line 'service.seeds' (ini), which is not MODULE:FUNCTION.\n"
+            'To fix this: write it like "service.seeds:load", or give the path of a .sql file',
+        ),
+        (
             {"command_line": {"pg_backend": "external"}},
             "pgharness: pg_backend = 'external' (command line) needs the address of a server.\n"
             "To fix this: give --pg-url=postgresql://user:password@host:port/database",

@@ -166,6 +166,55 @@ def test_metadata_of_a_lone_module_counts_the_modules_beside_it(tmp_path: Path) 
     assert find(config).fingerprint(17) != before
 
 
+def test_a_seed_counts_its_own_module_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path, "shop_seed/__init__.py", "raise RuntimeError('not to be imported')")
+    write(tmp_path, "shop_seed/seeds.py", "")
+    config = configure(tmp_path, seed=["shop_seed.seeds:load"])
+    before = find(config).fingerprint(17)
+
+    write(tmp_path, "shop_seed/models.py", "")
+    assert find(config).fingerprint(17) == before
+    write(tmp_path, "shop_seed/seeds.py", "x")
+    assert find(config).fingerprint(17) != before
+
+
+@pytest.mark.parametrize("init", ["demo_seed/data/__init__.py", "demo_seed/data/notes.py"])
+def test_a_seed_that_is_a_package_counts_all_its_files(tmp_path: Path, init: str) -> None:
+    write(tmp_path, init, "")
+    config = configure(tmp_path, seed=["demo_seed.data:load"])
+    before = find(config).fingerprint(17)
+
+    write(tmp_path, "demo_seed/other.py", "")
+    assert find(config).fingerprint(17) == before
+    write(tmp_path, "demo_seed/data/users.json", "[]")
+    assert find(config).fingerprint(17) != before
+
+
+def test_sql_seeds_count_and_so_does_their_order(tmp_path: Path) -> None:
+    write(tmp_path, "a.sql", "SELECT 1")
+    write(tmp_path, "b.sql", "SELECT 2")
+
+    def of_seeds(*seeds: str) -> str:
+        return find(configure(tmp_path, seed=seeds)).fingerprint(17)
+
+    before = of_seeds("a.sql", "b.sql")
+    turned = of_seeds("b.sql", "a.sql")
+    write(tmp_path, "b.sql", "SELECT 3")
+
+    assert len({before, turned, of_seeds("a.sql", "b.sql"), of_seeds("a.sql"), of_seeds()}) == 5
+
+
+def test_a_seed_that_cannot_be_found_is_left_to_the_process_that_calls_it(tmp_path: Path) -> None:
+    config = configure(tmp_path, seed=["nowhere_seed.notes:load"])
+
+    assert find(config).fingerprint(17) == find(config).fingerprint(17)
+
+
+def test_a_sql_seed_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"pg_seed names 'seed\.sql' \(ini\), which is not a file\."):
+        find(configure(tmp_path, seed=["seed.sql"])).fingerprint(17)
+
+
 def test_a_template_input_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SchemaError) as caught:
         find(configure(tmp_path, template_inputs=["seeds"])).fingerprint(17)
