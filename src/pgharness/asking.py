@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pgharness.errors import ConfigError
-from pgharness.harness import DATABASE_FIXTURES, marker
+from pgharness.harness import DATABASE_FIXTURES, Asked, marker
 
 _OURS = ("pgharness.fixtures", "pgharness.live")
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
@@ -34,18 +34,19 @@ def _is_ours(chain: Any, name: str) -> bool:
     return False
 
 
-def isolation(item: pytest.Item, default: str) -> tuple[str, tuple[str, ...]]:
-    """How ``item`` is isolated, and the hosts that it may reach besides PostgreSQL.
+def asked(item: pytest.Item, default: str) -> Asked:
+    """What ``item`` asks for by its markers and fixtures; ``default`` is the isolation if neither says.
 
     Raises:
         ConfigError: A marker is not valid, or asks for a rollback where there is a live server.
     """
-    wanted, hosts = marker(item, "")
+    found = marker(item, "")
+    wanted = found.isolation
     if "live_server" in database_fixtures(item):
         if wanted == "rollback":
             raise ConfigError.live_server_rolled_back(item.nodeid)
         wanted = "database"
-    return wanted or default, hosts
+    return found._replace(isolation=wanted or default)
 
 
 def isolate(item: Any) -> None:

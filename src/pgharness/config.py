@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pgharness.errors import ConfigError
 
 Kind = Literal["text", "choice", "integer", "seconds", "lines"]
+_SWITCH = ("off", "on")
 Source = Literal["command line", "environment", "ini", "default"]
 
 
@@ -63,6 +64,8 @@ class Option:
             return tuple(part.strip() for part in parts if part.strip())
         text = value.strip() if isinstance(value, str) else "".join(value)
         if self.kind == "choice":
+            if self.choices == _SWITCH:
+                text = {"false": "off", "true": "on"}.get(text.lower(), text)
             if text not in self.choices:
                 near = difflib.get_close_matches(text, self.choices, n=1)
                 raise _wrong(self, text, source, f"one of: {', '.join(self.choices)}", near)
@@ -190,7 +193,14 @@ OPTIONS: tuple[Option, ...] = (
         "off",
         "'on' has now() in the database move on with each transaction and follow freezegun; "
         "needs a superuser.",
-        choices=("off", "on"),
+        choices=_SWITCH,
+    ),
+    Option(
+        "reset_sequences",
+        "choice",
+        "off",
+        "Whether every test begins with the sequences, and so the ids, where the template left them.",
+        choices=_SWITCH,
     ),
     Option(
         "driver",
@@ -243,6 +253,7 @@ class Config:
     isolation: Literal["rollback", "database"]
     strict: Literal["off", "warn", "error"]
     clock: Literal["off", "on"]
+    reset_sequences: Literal["off", "on"]
     driver: Literal["auto", "asyncpg", "psycopg"]
     allow_hosts: tuple[str, ...]
     lock_timeout: float

@@ -73,7 +73,10 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
     """The isolation of one test: set up before its other fixtures, ended after them."""
     harness = _harness(request)
     item = request.node
-    isolation, _ = asking.isolation(item, harness.config.isolation)
+    asked = asking.asked(item, harness.config.isolation)
+    reset = asked.reset_sequences
+    if reset is None:
+        reset = harness.config.reset_sequences == "on"
     worker = harness.get_worker()
     with contextlib.ExitStack() as stack:
         stack.enter_context(loops.held(request))
@@ -83,9 +86,14 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
         if scope != "function":
             request.getfixturevalue(f"_pg_{scope}_connections")
         stack.enter_context(
-            worker.test(item.nodeid, isolation, has_failed=lambda: item.stash.get(FAILED, False))
+            worker.test(
+                item.nodeid,
+                asked.isolation,
+                reset_sequences=reset,
+                has_failed=lambda: item.stash.get(FAILED, False),
+            )
         )
-        yield isolation
+        yield asked.isolation
 
 
 def _overrides_restored(app: Any) -> contextlib.AbstractContextManager[None]:

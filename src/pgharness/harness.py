@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -32,14 +32,33 @@ DATABASE_FIXTURES = frozenset(
 )
 
 
-def marker_arguments(*, isolation: str | None = None, allow_hosts: tuple[str, ...] | list[str] = ()) -> Any:
+MARKER = 'isolation="rollback" or "database", allow_hosts=[...], reset_sequences=True'
+
+
+class Asked(NamedTuple):
+    """What the markers of a test ask for."""
+
+    isolation: str
+    allow_hosts: tuple[str, ...]
+    reset_sequences: bool | None
+    """None if no marker says."""
+
+
+def marker_arguments(
+    *,
+    isolation: str | None = None,
+    allow_hosts: tuple[str, ...] | list[str] = (),
+    reset_sequences: bool | None = None,
+) -> Any:
     """The signature of ``@pytest.mark.pg``.
 
     Args:
         isolation: ``rollback`` or ``database``; default pg_isolation.
         allow_hosts: What this test may reach besides PostgreSQL, as pg_allow_hosts.
+        reset_sequences: Whether the test begins with the sequences where the template left them;
+            default pg_reset_sequences.
     """
-    return isolation, tuple(allow_hosts)
+    return isolation, tuple(allow_hosts), reset_sequences
 
 
 class Harness:
@@ -188,27 +207,35 @@ def usage_error(error: HarnessError) -> pytest.UsageError:
     return pytest.UsageError(str(error))
 
 
-def marker(item: pytest.Item, default: str) -> tuple[str, tuple[str, ...]]:
-    """Isolation and allowed hosts of ``item``.
+def marker(item: pytest.Item, default: str) -> Asked:
+    """What the markers of ``item`` ask for; ``default`` is the isolation if none says.
 
     Raises:
         ConfigError: A marker has other arguments than `marker_arguments`, or another value.
     """
-    isolation, hosts = default, ()
+    asked = Asked(default, (), None)
     for mark in reversed(list(item.iter_markers("pg"))):
         try:
-            wanted, more = marker_arguments(*mark.args, **mark.kwargs)
+            wanted, more, reset = marker_arguments(*mark.args, **mark.kwargs)
         except TypeError as error:
             reason = str(error).partition(") ")[2]
             raise ConfigError(
                 f"{item.nodeid}: @pytest.mark.pg {reason}.",
-                fix=['its arguments are isolation="rollback" or "database", and allow_hosts=[...]'],
+                fix=[f"its arguments are {MARKER}"],
             ) from None
         if wanted not in (None, "rollback", "database"):
             raise ConfigError(
                 f"{item.nodeid}: @pytest.mark.pg(isolation={wanted!r}) is not valid.",
                 fix=["use one of: rollback, database"],
             )
-        isolation = wanted or isolation
-        hosts = (*hosts, *more)
-    return isolation, hosts
+        if not isinstance(reset, bool | None):
+            raise ConfigError(
+                f"{item.nodeid}: @pytest.mark.pg(reset_sequences={reset!r}) is not valid.",
+                fix=["use one of: True, False"],
+            )
+        asked = Asked(
+            wanted or asked.isolation,
+            (*asked.allow_hosts, *more),
+            asked.reset_sequences if reset is None else reset,
+        )
+    return asked

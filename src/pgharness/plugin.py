@@ -67,8 +67,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        'pg(isolation="rollback"|"database", allow_hosts=[...]): this test asks for the database; how its '
-        "changes are undone, and what it may reach besides PostgreSQL (pgharness).",
+        'pg(isolation="rollback"|"database", allow_hosts=[...], reset_sequences=True): this test asks for '
+        "the database; how its changes are undone, what it may reach besides PostgreSQL, and whether its ids "
+        "begin where the template's end (pgharness).",
     )
     for tier in guard.TIERS:
         config.addinivalue_line("markers", f"{tier}: a test below tests/{tier} (pgharness).")
@@ -115,7 +116,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         for item in items:
             _place(item, config.rootpath, named[item])
-            asking.isolation(item, harness.config.isolation)
+            asking.asked(item, harness.config.isolation)
         unit = [item for item in items if item.stash[_TIER] == "unit" and named[item]]
         if unit:
             raise TierError.unit_asks_for_database((item.nodeid, named[item][0]) for item in unit)
@@ -218,7 +219,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     guard.watch_psycopg()
     hosts: tuple[str, ...] = ()
     if tier != "unit":
-        hosts = asking.isolation(item, harness.config.isolation)[1]
+        hosts = asking.asked(item, harness.config.isolation).allow_hosts
     policy = guard.Policy(item.nodeid, tier, frozenset() if tier == "unit" else harness.allowed(hosts))  # type: ignore[arg-type]
     guard.current = policy
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -15,7 +16,9 @@ from pgharness.isolation.engines import Engines, Isolation
 from pgharness.isolation.link import Target
 from pgharness.isolation.rollback import Rollback
 from pgharness.run import Provider, WorkerDatabase
+from pgharness.sequences import Restart, restart_of
 
+T = TypeVar("T")
 _WRITERS = """
     SELECT DISTINCT lower(p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -52,13 +55,27 @@ class Worker:
             clock=config.clock == "on",
             tls=not self.database.server.owned,
         )
-        self.engines = Engines(Rollback(self._with_schema(target)))
+        self._target = target
+        self._used = False
+        """Whether a test has run since the database was cloned, and may have used its sequences."""
+        known, self._restart = self._ask(self._read)
+        self.engines = Engines(Rollback(known))
         self.engines.install()
 
-    def _with_schema(self, target: Target) -> Target:
-        """``target`` with what isolation has to know of the schema."""
+    async def _read(self, connection: asyncpg.Connection[Any]) -> tuple[Target, Restart | None]:
+        """The target with what isolation has to know of the schema, and what sets the sequences back."""
+        known = dataclasses.replace(
+            self._target,
+            writers=frozenset(row[0] for row in await connection.fetch(_WRITERS)),
+            deferrable=await connection.fetchval(_DEFERRABLE),
+        )
+        return known, await restart_of(connection)
 
-        async def read() -> Target:
+    def _ask(self, question: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
+        """The answer of ``question``, asked on a connection of its own."""
+        target = self._target
+
+        async def ask() -> T:
             connection = await asyncpg.connect(
                 host=target.host,
                 port=target.port,
@@ -68,33 +85,37 @@ class Worker:
                 ssl=None if target.tls else False,
             )
             try:
-                return dataclasses.replace(
-                    target,
-                    writers=frozenset(row[0] for row in await connection.fetch(_WRITERS)),
-                    deferrable=await connection.fetchval(_DEFERRABLE),
-                )
+                return await question(connection)
             finally:
                 await connection.close()
 
-        return background.run(read(), timeout=self.config.start_timeout)
+        return background.run(ask(), timeout=self.config.start_timeout)
 
     @contextlib.contextmanager
     def test(
-        self, test_id: str, isolation: Isolation, *, has_failed: Callable[[], bool] = lambda: False
+        self,
+        test_id: str,
+        isolation: Isolation,
+        *,
+        reset_sequences: bool = False,
+        has_failed: Callable[[], bool] = lambda: False,
     ) -> Iterator[None]:
         """Isolate one test; raises at its end what the test must not have done.
 
+        ``reset_sequences`` sets the sequences to where they stood when the database was cloned, or
+        when the data of the test's module or class had been made.
         Where the test ``has_failed`` already, what may be a mere consequence of that is not raised.
         """
         engines, rollback = self.engines, self.engines.rollback
         engines.outsider = ""
+        restart = self._restart if reset_sequences else None
         if isolation == "rollback":
-            rollback.start(test_id)
+            rollback.start(test_id, restart)
         elif rollback.test is not None:
             raise IsolationError.scope_and_database(test_id, rollback.test.id)
-        elif not self._stocked:
-            self.provider.stock(self.name)
-            self._stocked = True
+        else:
+            self._make_ready(restart)
+        self._used = True
         engines.isolation = isolation
         try:
             yield
@@ -108,8 +129,16 @@ class Worker:
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Make data for all tests of the module or class ``name``, undone after the last of them."""
-        with self.test(name, "rollback"):
+        with self.test(name, "rollback", reset_sequences=self.config.reset_sequences == "on"):
             yield
+
+    def _make_ready(self, restart: Restart | None) -> None:
+        """See that a test with real commits has its clone, and the next one soon."""
+        if not self._stocked:
+            self.provider.stock(self.name)
+            self._stocked = True
+        if restart is not None and self._used:
+            self._ask(lambda connection: connection.execute(restart.alone))
 
     def _finish(self, isolation: Isolation) -> list[HarnessError]:
         engines = self.engines
@@ -128,6 +157,7 @@ class Worker:
         self.engines.rollback.disconnect()
         self.provider.restore(self.name)
         self.engines.generation += 1
+        self._used = False
 
     def close(self) -> None:
         self.engines.remove()

@@ -15,6 +15,7 @@ from pgharness.isolation import clock
 from pgharness.isolation.origin import origin
 from pgharness.isolation.stack import Stack, Transaction
 from pgharness.isolation.statements import Statement
+from pgharness.sequences import Restart
 
 T = TypeVar("T")
 CHECK = Statement("plain", writes=True)
@@ -24,7 +25,7 @@ END = "ROLLBACK TO SAVEPOINT pgh_test; ROLLBACK"
 END_INNER = "ROLLBACK TO SAVEPOINT pgh_test; RELEASE SAVEPOINT pgh_test"
 _OF_A_TEST = (
     *("test", "stack", "begun", "schema_changed", "deferrable", "_checked", "_let_wait", "ended_by"),
-    "locked_at",
+    *("locked_at", "_saved"),
 )
 HOLDERS = """
 SELECT format('process %s%s, %s for %s s, its last statement: %s', pid,
@@ -85,6 +86,8 @@ class Test:
     __test__ = False
     id: str
     parent: Test | None = None
+    restart: Restart | None = None
+    """What sets the sequences back at its beginning, if it asks for that."""
     link: Link | None = None
     ended: bool = False
     errors: list[IsolationError] = dataclasses.field(default_factory=list)
@@ -130,6 +133,8 @@ class LinkState:
         self.schema_changed = False
         self.deferrable = target.deferrable
         self._checked = self._let_wait = False
+        self._saved = False
+        """Whether the transaction of a module or class knows where the sequences stood after its data."""
         self.ended_by = ("", "")
         """The last statement that may have ended the test's transaction, and where it was sent."""
         self.lost = False
@@ -147,7 +152,7 @@ class LinkState:
             self.begun = False
             self.schema_changed = False
             self.deferrable = self.target.deferrable
-            self._checked = self._let_wait = False
+            self._checked = self._let_wait = self._saved = False
             self.ended_by, self.locked_at = ("", ""), ""
 
     def enter(self, test: Test) -> None:
@@ -192,11 +197,21 @@ class LinkState:
         """``sql`` as one simple query, with the BEGIN of the test before the first."""
         if not sql and self.begun:
             return ""
-        first: tuple[str, ...] = () if self.begun else BEGIN
-        if not self.begun and self._is_inner():
-            first = (*self._outer[-1]["stack"].take_pending(), BEGIN[-1])
+        first = () if self.begun else self._first()
         self.begun = True
         return "; ".join((*first, *sql))
+
+    def _first(self) -> tuple[str, ...]:
+        """What begins the test, inside that of its module or class if they have data."""
+        restart = self.test.restart if self.test is not None else None
+        scope = next((outer for outer in reversed(self._outer) if outer["begun"]), None)
+        if scope is None:
+            return (*BEGIN, restart.alone) if restart else BEGIN
+        first: tuple[str, ...] = (*self._outer[-1]["stack"].take_pending(), BEGIN[-1])
+        if restart is None:
+            return first
+        saved, scope["_saved"] = scope["_saved"], True
+        return (*first[:-1], *(() if saved else (restart.save,)), first[-1], restart.inside)
 
     def before(self, transaction: Transaction, statement: Statement, setting: str = "") -> str:
         """The simple query to send before ``statement`` of ``transaction``."""

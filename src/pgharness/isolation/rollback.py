@@ -19,6 +19,7 @@ from pgharness.isolation import tasks
 from pgharness.isolation.foreign import Foreign
 from pgharness.isolation.link import DriverName, Link, Target, Test
 from pgharness.isolation.origin import origin
+from pgharness.sequences import Restart
 
 
 class Rollback:
@@ -39,8 +40,10 @@ class Rollback:
 
     # -- the test -----------------------------------------------------------------------------
 
-    def start(self, test_id: str) -> None:
+    def start(self, test_id: str, restart: Restart | None = None) -> None:
         """Begin a test, or a module or class; inside one that has begun, it sees its data.
+
+        ``restart`` sets the sequences back.
 
         Raises:
             IsolationError: The data of that module or class is not committed, or is gone.
@@ -52,7 +55,7 @@ class Rollback:
                 raise IsolationError.scope_lost(test_id, parent.id)
             if origins := link.state.stack.open_transactions():
                 raise IsolationError.scope_open(test_id, parent.id, origins)
-        self.test = Test(test_id, parent)
+        self.test = Test(test_id, parent, restart)
         if link is not None:
             self._use(self.test, link)
         self._foreign.watch()

@@ -77,6 +77,13 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file()
     assert config.is_adopted
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("on", "on"), ("off", "off"), ("True", "on"), ("true", "on"), ("False", "off")]
+)
+def test_a_switch_is_on_or_off_or_a_boolean_of_toml(text: str, value: str) -> None:
+    assert resolved(ini={"pg_reset_sequences": text}).reset_sequences == value
+
+
 def test_an_empty_variable_is_a_value() -> None:
     config = resolved(environ={"PGHARNESS_APP": ""}, ini={"pg_app": "service.app:app"})
 

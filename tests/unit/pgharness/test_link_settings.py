@@ -11,6 +11,7 @@ from pgharness.isolation.link import Test as RunningTest
 from pgharness.isolation.link import level_of, local_setting
 from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import classify
+from pgharness.sequences import Restart
 from tests.support.savepoint_model import READ, WRITE, link_state
 
 
@@ -63,6 +64,17 @@ def test_the_first_statement_of_a_test_begins_its_transaction() -> None:
     state.reset(RunningTest("test_y"))
     assert state.before(Transaction("b.py:1 in b"), READ) == "BEGIN; SAVEPOINT pgh_test; SAVEPOINT pgh_1"
     assert state.stack.test == "test_y"
+
+
+def test_sequences_are_set_back_with_the_begin_of_their_test_and_only_there() -> None:
+    state, restart = link_state(), Restart("('public.a', 1, false)")
+    state.reset(RunningTest("test_x", restart=restart))
+    one = Transaction("a.py:1 in a")
+
+    assert state.before(one, WRITE) == f"BEGIN; SAVEPOINT pgh_test; {restart.alone}; SAVEPOINT pgh_1"
+    assert state.before(one, WRITE) == ""
+    state.reset(RunningTest("test_y"))
+    assert "SELECT" not in state.before(Transaction("b.py:1 in b"), READ)
 
 
 def test_control_is_one_query() -> None:

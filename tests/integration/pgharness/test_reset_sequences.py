@@ -1,0 +1,227 @@
+"""Deterministic ids: a test that asks begins with the sequences where the template left them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from pgharness.databases import Databases
+from pgharness.harness import KEY
+from pgharness.run import ServerFacts, WorkerDatabase
+from pgharness.schema import find
+from pgharness.sequences import Restart, restart_of
+from pgharness.server.base import Address
+from pgharness.worker import Worker
+from tests.integration.pgharness.conftest import MakeProject
+from tests.support.schema_projects import configure, execute, write
+from tests.support.scratch_server import FoundServer
+
+SCHEMA = """
+    CREATE SCHEMA "Main Shop";
+    CREATE TABLE seeded (id serial PRIMARY KEY);
+    INSERT INTO seeded DEFAULT VALUES;
+    INSERT INTO seeded DEFAULT VALUES;
+    INSERT INTO seeded DEFAULT VALUES;
+    CREATE TABLE moved (id serial PRIMARY KEY);
+    ALTER SEQUENCE moved_id_seq RESTART WITH 1000;
+    CREATE TABLE "Main Shop"."It's" (
+        id bigint GENERATED ALWAYS AS IDENTITY (START WITH 5000000000 INCREMENT BY 10)
+    );
+    CREATE SEQUENCE down INCREMENT BY -1;
+    CREATE SEQUENCE cached CACHE 20;
+"""
+TABLES = ("seeded", "moved", '"Main Shop"."It\'s"')
+FIRST = [4, 1000, 5000000000, -1, 1]
+SECOND = [5, 1001, 5000000010, -2, 2]
+Use = Callable[[Callable[[Connection], Any]], Any]
+
+
+class Provider:
+    """Databases of the suite's own server, cloned from a template of this module."""
+
+    def __init__(self, databases: Databases, address: Address) -> None:
+        self._databases = databases
+        self._address = address
+
+    def database(self, worker: str) -> WorkerDatabase:
+        facts = ServerFacts("external", self._databases.server.version, "", False, self._address)
+        return WorkerDatabase(self._databases.clone(worker), facts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._databases, name)
+
+
+@pytest.fixture(scope="module")
+def address(request: pytest.FixtureRequest) -> Address:
+    found: Address = request.config.stash[KEY].get_worker().database.server.address
+    return found
+
+
+@pytest.fixture(scope="module")
+def provider(
+    request: pytest.FixtureRequest, address: Address, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Provider]:
+    root = tmp_path_factory.mktemp("project")
+    write(root, "schema.sql", SCHEMA)
+    config = configure(root, sql=["schema.sql"])
+    version = request.getfixturevalue("pg_server").version
+    run = request.config.stash[KEY].run_id[:4] + request.config.stash[KEY].worker_name
+    databases = Databases(FoundServer(address, version), run_id=f"s{run}", config=config)
+    databases.open()
+    databases.template(find(config))
+    yield Provider(databases, address)
+    databases.close()
+
+
+@pytest.fixture
+def worker(provider: Provider) -> Iterator[Worker]:
+    made = Worker("sequences", configure(provider.config.root), provider)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["asyncpg", "psycopg"])
+def use(request: pytest.FixtureRequest, worker: Worker, address: Address) -> Use:
+    """Call a function with a connection of an engine of the application, and commit."""
+    url = address.url(worker.database.name, request.param)
+
+    def call(function: Callable[[Connection], Any], **options: Any) -> Any:
+        if request.param == "psycopg":
+            with create_engine(url, poolclass=NullPool, **options).begin() as connection:
+                return function(connection)
+
+        async def go() -> Any:
+            async with create_async_engine(url, poolclass=NullPool, **options).begin() as connection:
+                return await connection.run_sync(function)
+
+        return asyncio.run(go())
+
+    return call
+
+
+def ids(connection: Connection) -> list[Any]:
+    """The next id of every table and sequence."""
+    inserts = [f"INSERT INTO {table} DEFAULT VALUES RETURNING id" for table in TABLES]
+    inserts += ["SELECT nextval('down')", "SELECT nextval('cached')"]
+    return [connection.execute(text(statement)).scalar() for statement in inserts]
+
+
+def run(*statements: str) -> Callable[[Connection], Any]:
+    def call(connection: Connection) -> None:
+        for statement in statements:
+            connection.execute(text(statement))
+
+    return call
+
+
+def test_every_test_begins_where_the_template_ends(worker: Worker, use: Use) -> None:
+    found = []
+    for number in range(3):
+        with worker.test(f"test_{number}", "rollback", reset_sequences=True):
+            found.append((use(ids), use(ids)))
+
+    assert found == [(FIRST, SECOND)] * 3
+
+
+def test_only_the_tests_that_ask_for_it(worker: Worker, use: Use) -> None:
+    found = []
+    for asks in (False, False, True):
+        with worker.test("test_x", "rollback", reset_sequences=asks):
+            found.append(use(ids)[:2])
+
+    assert found == [[4, 1000], [5, 1001], [4, 1000]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["TRUNCATE seeded RESTART IDENTITY", "INSERT INTO seeded DEFAULT VALUES"],
+        ["ALTER SEQUENCE seeded_id_seq RESTART WITH 70 INCREMENT BY 7", "INSERT INTO seeded DEFAULT VALUES"],
+        ["DROP TABLE seeded", "CREATE TABLE seeded (id text)", "ALTER SEQUENCE moved_id_seq RENAME TO other"],
+        ["SELECT setval('seeded_id_seq', 500), setval('moved_id_seq', 7, false)"],
+    ],
+)
+def test_after_a_test_that_changed_the_schema_or_the_sequences(
+    worker: Worker, use: Use, change: list[str]
+) -> None:
+    with worker.test("test_1", "rollback", reset_sequences=True):
+        use(run(*change))
+    with worker.test("test_2", "rollback", reset_sequences=True):
+        assert use(ids) == FIRST
+
+
+def test_before_a_first_transaction_that_is_read_only(worker: Worker, use: Any) -> None:
+    read_only = {"postgresql_readonly": True}
+    with worker.test("test_1", "rollback"):
+        use(ids)
+    with worker.test("test_2", "rollback", reset_sequences=True):
+        use(run("SELECT FROM seeded"), execution_options=read_only)
+
+        assert use(ids) == FIRST
+
+
+def test_a_database_of_its_own_is_as_fresh(worker: Worker, use: Use) -> None:
+    """The worker's database may have been used under rollback before."""
+    found = []
+    for isolation in ("rollback", "database", "database", "rollback"):
+        with worker.test("test_x", isolation, reset_sequences=True):
+            found.append(use(ids))
+
+    assert found == [FIRST] * 4
+
+
+def test_a_sequence_that_is_gone_is_passed_over(worker: Worker, use: Use, address: Address) -> None:
+    with worker.test("test_1", "rollback"):
+        use(ids)
+    execute(address, worker.database.name, "DROP SEQUENCE down", "CREATE SEQUENCE down START -1 INCREMENT -1")
+    with worker.test("test_2", "rollback", reset_sequences=True):
+        assert use(ids) == FIRST
+
+
+def test_a_sequence_of_another_role_is_left_alone(worker: Worker, address: Address) -> None:
+    execute(
+        address,
+        worker.database.name,
+        "DROP ROLE IF EXISTS pgh_other",
+        "CREATE ROLE pgh_other",
+        "GRANT USAGE ON SEQUENCE seeded_id_seq TO pgh_other",
+        "GRANT SELECT, UPDATE ON SEQUENCE moved_id_seq TO pgh_other",
+    )
+    try:
+
+        async def as_other(connection: Any) -> Restart | None:
+            await connection.execute("SET ROLE pgh_other")
+            return await restart_of(connection)
+
+        assert worker._ask(as_other) == Restart("('public.moved_id_seq', 1000, False)")
+    finally:
+        execute(address, worker.database.name, "DROP OWNED BY pgh_other", "DROP ROLE pgh_other")
+
+
+def test_option_and_marker(project: MakeProject) -> None:
+    adopter = project("psycopg_app")
+    adopter.write(
+        "test_notes.py",
+        "import pytest\n"
+        "asks = pytest.mark.parametrize('run', [1, 2])\n"
+        "def post(client, text): return client.post('/notes', params={'text': text}).json()\n\n"
+        "def test_first(sync_client): assert post(sync_client, 'a') == 1\n"
+        "@asks\ndef test_asks(sync_client, run): assert post(sync_client, 'a') == 1\n"
+        "@pytest.mark.pg(reset_sequences=True)\n"
+        "@asks\ndef test_marked(sync_client, run): assert post(sync_client, 'a') == 1\n"
+        "@pytest.mark.pg(reset_sequences=False)\n"
+        "def test_without(sync_client): assert post(sync_client, 'a') == 2\n",
+    )
+    ini = adopter.path / "pyproject.toml"
+    ini.write_text(ini.read_text() + "pg_reset_sequences = true\n")
+
+    on = adopter.pytest("-p", "no:randomly")
+    off = adopter.pytest("-p", "no:randomly", "--pg-reset-sequences=off", "-k", "test_first or test_marked")
+
+    assert (on.code, on.outcomes) == (0, {"passed": 6}), on.output
+    assert (off.code, off.outcomes) == (0, {"passed": 3, "deselected": 3}), off.output
