@@ -69,7 +69,7 @@ class AsyncpgLink:
         self.connection: asyncpg.Connection[Any] | None = None
         self.codecs: dict[tuple[str, str], object] = {}
         self._lock: asyncio.Lock | None = None
-        self._prepared: OrderedDict[tuple[str, type | None], Any] = OrderedDict()
+        self._prepared: OrderedDict[tuple[str, type | None, str | None], Any] = OrderedDict()
 
     # -- the test -----------------------------------------------------------------------------
 
@@ -247,8 +247,8 @@ class AsyncpgLink:
     async def prepared(
         self, connection: asyncpg.Connection[Any], query: str, record_class: type | None
     ) -> Any:
-        """The prepared statement of ``query``, shared by all virtual connections."""
-        key = (query, record_class)
+        """The prepared statement of ``query``, shared by all virtual connections of one search_path."""
+        key = (query, record_class, self.state.stack.setting("search_path"))
         found = self._prepared.get(key)
         if found is None:
             found = self._prepared[key] = await connection.prepare(query, record_class=record_class)

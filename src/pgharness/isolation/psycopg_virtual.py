@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import psycopg
 from psycopg import pq
+from psycopg._preparing import PrepareManager
 from psycopg.adapt import AdaptersMap
 
 from pgharness.errors import IsolationError
@@ -69,9 +70,9 @@ class VirtualMixin(Base):
         self._query_text: str | None = None
         self._query_args: Any = None
         self._autocommit = bool(options.get("autocommit", False))
-        self._prepared = current.prepared
         self.lock = current.lock  # type: ignore[assignment]
         self.settings = SessionSettings(settings_of(options.get("options")))
+        self._prepared = self._prepared_of(current)
         current.know_defaults(self.settings.current)
         if options.get("row_factory"):
             self.row_factory = options["row_factory"]
@@ -108,8 +109,16 @@ class VirtualMixin(Base):
         pgconn = link.connection().pgconn
         if self.pgconn is not pgconn:
             self.pgconn = pgconn
-            self._prepared = link.prepared
+            self._prepared = self._prepared_of(link)
         self.lock = link.lock  # type: ignore[assignment]
+
+    def _prepared_of(self, link: PsycopgLink) -> Any:
+        """The statements that all share; none with a search_path of its own, which gives them other types."""
+        if "search_path" not in self.settings.current:
+            return link.prepared
+        never = PrepareManager()
+        never.prepare_threshold = None
+        return never
 
     def _status(self) -> pq.TransactionStatus:
         transaction = self._transaction

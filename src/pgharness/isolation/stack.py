@@ -56,6 +56,10 @@ class Transaction:
     floating: list[str] = dataclasses.field(default_factory=list)
     """Labels of the savepoints that a READ ONLY transaction has given up, lowest first."""
 
+    def __post_init__(self) -> None:
+        default = self.settings.get("default_transaction_read_only", "off")
+        self.read_only = self.read_only or default.lower() in ("on", "true", "yes", "1")
+
 
 class Stack:
     """The savepoints of one physical transaction, lowest first.
@@ -133,6 +137,10 @@ class Stack:
         transaction.failed = True
         self.aborted = True
         self.savepoints[-1].writers.clear()
+
+    def setting(self, name: str) -> str | None:
+        """What the parameter has been set to for the statement that comes next, if anybody has."""
+        return self._settings.get(name)
 
     def _make_room(self, top: Savepoint, newcomer: Transaction) -> list[str]:
         """What must happen before another transaction may set a savepoint above ``top``."""

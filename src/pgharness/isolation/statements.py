@@ -108,6 +108,10 @@ _SET_SESSION = re.compile(
     r"|reset\s+(?!all\b)(session\s+authorization|[\w.\"]+)",
     re.IGNORECASE,
 )
+_CHARACTERISTICS = re.compile(
+    r"set\s+session\s+characteristics\s+as\s+transaction\b.*\bread\s+(?:only|write)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _SPELLINGS = {
     "time zone": "timezone",
     "session authorization": "session_authorization",
@@ -155,6 +159,8 @@ def _tables_read(body: str) -> Iterator[str]:
 
 
 def _session_setting(body: str) -> str:
+    if _CHARACTERISTICS.match(body):
+        return "default_transaction_read_only"
     found = _SET_SESSION.match(body)
     return _parameter(next(name for name in found.groups() if name)) if found else ""
 

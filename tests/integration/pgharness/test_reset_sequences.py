@@ -10,16 +10,12 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from pgharness.databases import Databases
-from pgharness.harness import KEY
-from pgharness.run import ServerFacts, WorkerDatabase
-from pgharness.schema import find
 from pgharness.sequences import Restart, restart_of
 from pgharness.server.base import Address
 from pgharness.worker import Worker
 from tests.integration.pgharness.conftest import MakeProject
+from tests.support.own_worker import OwnDatabases, own_databases, own_worker
 from tests.support.schema_projects import configure, execute, write
-from tests.support.scratch_server import FoundServer
 
 SCHEMA = """
     CREATE SCHEMA "Main Shop";
@@ -41,48 +37,25 @@ SECOND = [5, 1001, 5000000010, -2, 2]
 Use = Callable[[Callable[[Connection], Any]], Any]
 
 
-class Provider:
-    """Databases of the suite's own server, cloned from a template of this module."""
-
-    def __init__(self, databases: Databases, address: Address) -> None:
-        self._databases = databases
-        self._address = address
-
-    def database(self, worker: str) -> WorkerDatabase:
-        facts = ServerFacts("external", self._databases.server.version, "", False, self._address)
-        return WorkerDatabase(self._databases.clone(worker), facts)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._databases, name)
-
-
 @pytest.fixture(scope="module")
-def address(request: pytest.FixtureRequest) -> Address:
-    found: Address = request.config.stash[KEY].get_worker().database.server.address
-    return found
-
-
-@pytest.fixture(scope="module")
-def provider(
-    request: pytest.FixtureRequest, address: Address, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Provider]:
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OwnDatabases]:
     root = tmp_path_factory.mktemp("project")
     write(root, "schema.sql", SCHEMA)
-    config = configure(root, sql=["schema.sql"])
-    version = request.getfixturevalue("pg_server").version
-    run = request.config.stash[KEY].run_id[:4] + request.config.stash[KEY].worker_name
-    databases = Databases(FoundServer(address, version), run_id=f"s{run}", config=config)
-    databases.open()
-    databases.template(find(config))
-    yield Provider(databases, address)
-    databases.close()
+    with own_databases(configure(root, sql=["schema.sql"]), request.config) as made:
+        yield made
 
 
 @pytest.fixture
-def worker(provider: Provider) -> Iterator[Worker]:
-    made = Worker("sequences", configure(provider.config.root), provider)
-    yield made
-    made.close()
+def worker(databases: OwnDatabases) -> Iterator[Worker]:
+    with own_worker(databases) as made:
+        yield made
+
+
+@pytest.fixture
+def address(databases: OwnDatabases) -> Address:
+    return databases.address
 
 
 @pytest.fixture(params=["asyncpg", "psycopg"])

@@ -21,6 +21,7 @@ from tests.support.schema_projects import (
     execute,
     fetch,
     migration,
+    tables,
     write,
 )
 from tests.support.scratch_server import scratch_server
@@ -175,6 +176,42 @@ def test_sql_files_and_functions_after_real_migrations(root: Path, server: Serve
     found = seeded(project, server, database, "seeds/one.sql", "seeds_two:load", "seeds/three.sql", sql=[])
 
     assert found == ["one; 1", "two", "three"]
+
+
+def test_a_seed_may_run_the_migrations_of_a_second_database(
+    root: Path, server: Server, database: str
+) -> None:
+    env = """
+        from alembic import context
+        context.configure(connection=context.config.attributes["connection"], version_table="archive_version")
+        with context.begin_transaction():
+            context.run_migrations()
+    """
+    step = "op.execute('CREATE TABLE archive (); INSERT INTO notes (text) VALUES (1)')"
+    alembic_project(
+        root, env=ASYNC_ENV, migrations={"a1.py": migration("a1", None, f"op.execute({NOTES!r})")}
+    )
+    alembic_project(root / "archive", env=env, migrations={"z1.py": migration("z1", None, step)})
+    write(root, "archive/alembic.ini", "[alembic]\nscript_location = archive/migrations\n")
+    write(
+        root,
+        "seeds_archive.py",
+        """
+        from alembic import command
+        from alembic.config import Config
+        from sqlalchemy import Connection
+
+        def migrate_archive(connection: Connection) -> None:
+            config = Config("archive/alembic.ini")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        """,
+    )
+
+    assert seeded(root, server, database, "seeds_archive:migrate_archive", sql=[]) == ["1"]
+    assert tables(server.address, database) == {
+        *("public.alembic_version", "public.archive_version", "public.notes", "public.archive")
+    }
 
 
 def test_a_seed_is_paid_for_once_per_change(root: Path, server: Server) -> None:

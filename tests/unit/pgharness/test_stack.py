@@ -335,6 +335,13 @@ def test_released_work_is_not_mixed_with_that_of_an_open_transaction(stack: Stac
 # -- READ ONLY ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("value", "expected"), [("on", True), ("TRUE", True), ("off", False)])
+def test_a_connection_may_make_its_transactions_read_only(value: str, expected: bool) -> None:
+    made = Transaction("a.py:1 in a", settings={"default_transaction_read_only": value})
+
+    assert made.read_only is expected
+
+
 def test_a_read_only_transaction_gives_its_place_up(stack: Stack) -> None:
     reader, writer = transaction(a, read_only=True), transaction(b)
 

@@ -149,7 +149,12 @@ def test_the_parameter_of_set_local(text: str, parameter: str) -> None:
         ("RESET ALL", ""),
         ("SET LOCAL search_path TO a", ""),
         ("SET TRANSACTION READ ONLY", ""),
-        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", ""),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "default_transaction_read_only"),
+        (
+            "set session characteristics as transaction isolation level serializable,\n read write",
+            "default_transaction_read_only",
+        ),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION DEFERRABLE", ""),
         ("SET CONSTRAINTS ALL IMMEDIATE", ""),
         ("SELECT 1", ""),
     ],

@@ -1,0 +1,62 @@
+"""A worker of a project's own on the suite's server, its database cloned from the project's template."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pgharness.config import Config
+from pgharness.databases import Databases
+from pgharness.harness import KEY
+from pgharness.run import ServerFacts, WorkerDatabase
+from pgharness.schema import find
+from pgharness.server.base import Address
+from pgharness.worker import Worker
+from tests.support.scratch_server import FoundServer
+
+
+class OwnDatabases:
+    """Databases of a template of ``config`` on the suite's server; what a `Worker` needs of a run."""
+
+    def __init__(self, config: Config, suite: pytest.Config) -> None:
+        harness = suite.stash[KEY]
+        facts: ServerFacts = harness.get_worker().database.server
+        self.config = config
+        self.address: Address = facts.address
+        self.facts = ServerFacts("external", facts.version, "", owned=False, address=facts.address)
+        run = f"{harness.run_id[:4]}{harness.worker_name}{secrets.token_hex(2)}"
+        self.databases = Databases(FoundServer(facts.address, facts.version), run_id=run, config=config)
+        self.databases.open()
+        self.databases.template(find(config))
+
+    def database(self, worker: str) -> WorkerDatabase:
+        return WorkerDatabase(self.databases.clone(worker), self.facts)
+
+    def restore(self, worker: str) -> None:
+        self.databases.restore(worker)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.databases, name)
+
+
+@contextlib.contextmanager
+def own_databases(config: Config, suite: pytest.Config) -> Iterator[OwnDatabases]:
+    made = OwnDatabases(config, suite)
+    try:
+        yield made
+    finally:
+        made.databases.close()
+
+
+@contextlib.contextmanager
+def own_worker(databases: OwnDatabases) -> Iterator[Worker]:
+    """A worker on a clone; engines on it join while its `test` runs."""
+    made = Worker("own", databases.config, databases)
+    try:
+        yield made
+    finally:
+        made.close()
