@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import string
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from pgharness.config_check import check
 from pgharness.errors import ConfigError
 
 Kind = Literal["text", "choice", "integer", "seconds", "lines"]
@@ -300,61 +300,5 @@ def resolve(
             values[option.name] = option.parse(given[0], given[2])
             sources[option.name] = given[1]
     config = Config(**values, root=root, sources=sources)
-    _check(config)
+    check(config)
     return config
-
-
-def _check(config: Config) -> None:
-    for line in config.env:
-        name, equals, template = line.partition("=")
-        if not (name.strip().isidentifier() and equals):
-            raise ConfigError(
-                f"pg_env has the line {line!r}, which is not NAME=TEMPLATE.",
-                fix=['write it like "DATABASE_URL={asyncpg_url}"'],
-            )
-        check_template(line, template)
-    for option in ("app", "metadata"):
-        value = getattr(config, option)
-        if value and value.count(":") != 1:
-            raise ConfigError(
-                f"pg_{option} = {value!r} ({config.sources[option]}) is not MODULE:ATTRIBUTE.",
-                fix=[f'write it like "service.app:{"create_app" if option == "app" else "Base.metadata"}"'],
-            )
-    for line in config.seed:
-        if not line.endswith(".sql") and line.count(":") != 1:
-            raise ConfigError(
-                f"pg_seed has the line {line!r} ({config.sources['seed']}), which is not MODULE:FUNCTION.",
-                fix=['write it like "service.seeds:load", or give the path of a .sql file'],
-            )
-    if config.backend == "external" and not config.url:
-        raise ConfigError(
-            f"pg_backend = 'external' ({config.sources['backend']}) needs the address of a server.",
-            fix=["give --pg-url=postgresql://user:password@host:port/database"],
-        )
-    if config.url and config.backend not in ("auto", "external"):
-        raise ConfigError(
-            f"pg_url ({config.sources['url']}) and pg_backend = {config.backend!r} "
-            f"({config.sources['backend']}) contradict each other.",
-            fix=["drop one of them"],
-        )
-
-
-TEMPLATE_NAMES = ("url", "asyncpg_url", "psycopg_url", "host", "port", "user", "password", "database")
-
-
-def check_template(line: str, template: str) -> None:
-    """Raise ConfigError if ``template`` is none, or names a value the harness does not know."""
-    try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
-        for name in fields:
-            if name not in TEMPLATE_NAMES:
-                raise ConfigError(
-                    f"pg_env has the line {line!r}, in which {name!r} is not a known value.",
-                    fix=["use one of: " + " ".join(f"{{{known}}}" for known in TEMPLATE_NAMES)],
-                )
-        template.format_map(dict.fromkeys(TEMPLATE_NAMES, ""))
-    except ValueError as error:
-        raise ConfigError(
-            f"pg_env has the line {line!r}, which is not a template: {error}.",
-            fix=["double a brace that stands for itself: {{ or }}"],
-        ) from None
