@@ -148,6 +148,55 @@ def test_a_database_of_its_own_is_as_fresh(worker: Worker, use: Use) -> None:
     assert found == [FIRST] * 4
 
 
+def add(connection: Connection) -> Any:
+    return connection.execute(text("INSERT INTO seeded DEFAULT VALUES RETURNING id")).scalar()
+
+
+def test_after_the_data_of_a_module_or_class(worker: Worker, use: Use) -> None:
+    """Ids begin after those of the rows that the test sees."""
+    found: list[Any] = []
+
+    def test(*, asks: bool = True) -> None:
+        with worker.test("test_x", "rollback", reset_sequences=asks):
+            found.extend((use(add), use(add)))
+
+    with worker.scope("module"):
+        found.append(use(add))
+        test()
+        test()
+        with worker.scope("class"):
+            found.append(use(add))
+            test()
+            test(asks=False)
+            test()
+        test()
+    test()
+
+    assert found == [4, *(5, 6), *(5, 6), 7, *(8, 9), *(10, 11), *(8, 9), *(5, 6), *(4, 5)]
+
+
+def test_in_a_module_and_class_without_data(worker: Worker, use: Use) -> None:
+    found = []
+    with worker.scope("module"), worker.scope("class"):
+        for _ in range(2):
+            with worker.test("test_x", "rollback", reset_sequences=True):
+                found.append(use(ids))
+
+    assert found == [FIRST] * 2
+
+
+def test_a_class_without_data_in_a_module_with_it(worker: Worker, use: Use) -> None:
+    found = []
+    with worker.scope("module"):
+        found.append(use(ids)[:4])
+        with worker.scope("class"):
+            for _ in range(2):
+                with worker.test("test_x", "rollback", reset_sequences=True):
+                    found.append(use(ids)[:4])
+
+    assert found == [FIRST[:4], SECOND[:4], SECOND[:4]]
+
+
 def test_a_sequence_that_is_gone_is_passed_over(worker: Worker, use: Use, address: Address) -> None:
     with worker.test("test_1", "rollback"):
         use(ids)
