@@ -25,7 +25,7 @@ nox.options.reuse_venv = "yes"
 TIERS = ("unit", "integration", "api")
 PACKAGES = {"pgharness": "src/pgharness/*", "service": "service/*"}
 # The modules that adopters import from.
-PUBLIC = tuple(f"pgharness.{name}" for name in ("config", "errors", "fixtures", "plugin"))
+PUBLIC = tuple(f"pgharness.{name}" for name in ("config", "errors", "fixtures", "live", "plugin"))
 TOTAL_GATE = 80
 PACKAGE_GATE = 95
 PARALLEL = ("-n", "auto", "--maxprocesses=4")

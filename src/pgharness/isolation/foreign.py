@@ -183,7 +183,8 @@ def _watched_class(base: type, database: str, new: Callable[[], Watched]) -> typ
         base.__init__(self, *args, **options)  # type: ignore[misc]
 
     methods = {name: noting(name) for name in _ASYNCPG_METHODS if hasattr(base, name)}
-    return type(base.__name__, (base,), {"__slots__": ("_watched",), "__init__": init, **methods})
+    own = {"__slots__": ("_watched",), "__module__": base.__module__, "__init__": init}
+    return type(base.__name__, (base,), {**own, **methods})
 
 
 def _watch_statements(connection: Any, watched: Watched) -> None:
@@ -217,4 +218,5 @@ def _noting_cursor(base: Any, note: Callable[[Any], None]) -> type:
         note(statement)
         yield from base._start_copy_gen(self, statement, *args)
 
-    return type(base.__name__, (base,), {"_start_query": start_query, "_start_copy_gen": start_copy_gen})
+    methods = {"_start_query": start_query, "_start_copy_gen": start_copy_gen}
+    return type(base.__name__, (base,), {"__module__": base.__module__, **methods})

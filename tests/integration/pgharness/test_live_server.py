@@ -324,8 +324,8 @@ async def test_a_pool_that_the_app_leaves_open_is_cut(pg_database: Database) -> 
 
     @contextlib.asynccontextmanager
     async def careless(_app: FastAPI) -> AsyncIterator[None]:
-        pool = await asyncpg.create_pool(pg_database.url, min_size=2)
-        held.extend([await pool.acquire(), await pool.acquire()])
+        pool: Any = await asyncpg.create_pool(pg_database.url, min_size=2)
+        held.extend([(await pool.acquire())._con, (await pool.acquire())._con])
         yield
 
     server = AppServer(FastAPI(lifespan=careless))

@@ -88,10 +88,11 @@ async def leave(name: str) -> str:
                 await connection.execute(
                     text("UPDATE doctor SET on_call = false WHERE name = :name"), {"name": name}
                 )
-            return "left"
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", "") != SERIALIZATION_FAILURE:
                 raise
+        else:
+            return "left"
 
 
 # -- the same without SQLAlchemy ------------------------------------------------------------------------

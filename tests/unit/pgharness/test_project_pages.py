@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from docs import write_options
-from pgharness import fixtures
+from pgharness import fixtures, live
 from pgharness.config import OPTIONS
 from tests.support import project_files
 
@@ -19,11 +19,15 @@ OPTION_NAMES = {option.ini for option in OPTIONS}
 
 
 def public_fixtures() -> set[str]:
-    definition = type(fixtures.pg_database)
+    return set(definitions())
+
+
+def definitions() -> dict[str, object]:
+    """The fixtures a project may use, by name."""
+    kind = type(fixtures.pg_database)
+    found = {**vars(fixtures), **vars(live)}
     return {
-        name
-        for name, value in vars(fixtures).items()
-        if isinstance(value, definition) and not name.startswith("_")
+        name: value for name, value in found.items() if isinstance(value, kind) and not name.startswith("_")
     }
 
 
@@ -120,6 +124,6 @@ def test_every_session_says_what_it_does() -> None:
 
 
 def test_the_public_fixtures_have_docstrings() -> None:
-    undocumented = [name for name in public_fixtures() if not inspect.getdoc(getattr(fixtures, name))]
+    undocumented = [name for name, fixture in definitions().items() if not inspect.getdoc(fixture)]
 
     assert undocumented == []
