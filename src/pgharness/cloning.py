@@ -44,6 +44,13 @@ def copy_clause(server: Server) -> str:
     return " STRATEGY FILE_COPY" if server.owned and server.major >= _FILE_COPY_SINCE else ""
 
 
+def with_lock_timeout(origin: Source, seconds: float) -> Source:
+    """``origin`` with a limit on waiting for locks in its clones, unless its migrations gave it one."""
+    if any(line.startswith("lock_timeout=") for line in origin.settings):
+        return origin
+    return dataclasses.replace(origin, settings=(*origin.settings, f"lock_timeout={int(seconds * 1000)}ms"))
+
+
 async def clone(connection: Connection, server: Server, origin: Source, name: str, run: str) -> None:
     """Make the database ``name`` from ``origin`` and mark it."""
     copy = copy_clause(server)

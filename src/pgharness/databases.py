@@ -117,7 +117,8 @@ class Databases:
         with self._lock:
             site = TemplateSite(self._open_connection(), self._run, self._where, fingerprint)
             hit = self._ask(site.found()) or self._build_once(site, schema)
-            self._source = self._ask(cloning.source(site.connection, site.name, fingerprint))
+            found = self._ask(cloning.source(site.connection, site.name, fingerprint))
+            self._source = cloning.with_lock_timeout(found, self.config.lock_timeout)
         return Template(site.name, fingerprint, hit, _seconds() - began)
 
     def clone(self, worker: str) -> str:
