@@ -1,0 +1,141 @@
+"""Who is in the table, and how each is set up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+NO_APP = "it offers no app or client: overrides are the project's own affair"
+
+PGHARNESS = """\
+pg_env = DATABASE_URL={asyncpg_url}
+pg_app = truth.shop.app:app
+pg_metadata = truth.shop.models:Base.metadata
+pg_lock_timeout = 3
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """One column of the table.
+
+    Args:
+        name: Its name in files and on the command line.
+        column: The two lines above its column.
+        how: How it is set up, for the page.
+        package: The distribution it is.
+        plugin: The module below truth.contenders with its fixtures.
+        plugins: The pytest plugins it consists of.
+        database: Where its tests' data are: on a database that the runner makes from the schema, on
+            one that it makes itself on the runner's server, or on a server of its own in a container.
+        ini: Lines of pytest.ini.
+        environment: Variables of its processes.
+        suffix: What it appends to the name of the database it is given.
+        not_offered: Behaviours that are not its affair, each with the reason.
+    """
+
+    name: str
+    column: tuple[str, str]
+    how: str
+    package: str
+    plugin: str
+    plugins: tuple[str, ...] = ()
+    database: Literal["prepared", "own", "container"]
+    ini: str = ""
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    suffix: str = ""
+    not_offered: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+CONTENDERS = (
+    Contender(
+        name="pgharness-rollback",
+        column=("pgharness", "rollback"),
+        how="The default: every engine of the process joins the test's transaction.",
+        package="pgharness",
+        plugin="with_pgharness",
+        plugins=("pgharness.plugin",),
+        database="own",
+        ini=PGHARNESS,
+    ),
+    Contender(
+        name="pgharness-database",
+        column=("pgharness", "database"),
+        how='`isolation="database"`: a clone for each test, real connections and commits.',
+        package="pgharness",
+        plugin="with_pgharness",
+        plugins=("pgharness.plugin",),
+        database="own",
+        ini=f"{PGHARNESS}pg_isolation = database\n",
+    ),
+    Contender(
+        name="usual",
+        column=("usual", "fixture"),
+        how="Written by hand: one connection, an outer transaction, "
+        '`AsyncSession(connection, join_transaction_mode="create_savepoint")`, a session of its own for each '
+        "request by `dependency_overrides`, no pool.",
+        package="sqlalchemy",
+        plugin="usual",
+        database="prepared",
+    ),
+    Contender(
+        name="pytest-postgresql",
+        column=("pytest-", "postgresql"),
+        how="`postgresql_noproc(load=...)` on the same server: a clone of its template for each test, under one "
+        "name; the app's pools are emptied after each test.",
+        package="pytest-postgresql",
+        plugin="with_pytest_postgresql",
+        plugins=("pytest_postgresql.plugin",),
+        database="own",
+        not_offered={"overrides": NO_APP},
+    ),
+    Contender(
+        name="fastapi-sqla",
+        column=("fastapi-", "sqla"),
+        how="The app takes its sessions from the library; its pytest plugin puts them on one connection that is "
+        "rolled back.",
+        package="fastapi-sqla",
+        plugin="with_fastapi_sqla",
+        plugins=("fastapi_sqla._pytest_plugin",),
+        database="prepared",
+        environment={"TRUTH_SESSIONS": "fastapi-sqla"},
+        not_offered={"overrides": NO_APP},
+    ),
+    Contender(
+        name="pytest-async-sqlalchemy-session",
+        column=("p-a-sqla", "db_session"),
+        how="pytest-async-sqlalchemy's `db_session`, which is rolled back, as the app's session by "
+        "`dependency_overrides`.",
+        package="pytest-async-sqlalchemy",
+        plugin="with_pytest_async_sqlalchemy",
+        plugins=("pytest_async_sqlalchemy",),
+        database="own",
+        environment={"TRUTH_WAY": "db_session"},
+        not_offered={"overrides": NO_APP},
+    ),
+    Contender(
+        name="pytest-async-sqlalchemy-database",
+        column=("p-a-sqla", "scoped_db"),
+        how="pytest-async-sqlalchemy's `scoped_database`: a database for each test, under one name; the app's "
+        "pools are emptied after each test.",
+        package="pytest-async-sqlalchemy",
+        plugin="with_pytest_async_sqlalchemy",
+        plugins=("pytest_async_sqlalchemy",),
+        database="own",
+        environment={"TRUTH_WAY": "scoped_database"},
+        suffix="_function_scoped",
+        not_offered={"overrides": NO_APP},
+    ),
+    Contender(
+        name="pytest-databases",
+        column=("pytest-", "databases"),
+        how="A server in a container, one database for the run, and no promise to undo what a test has done; "
+        "the app's pools are emptied after each test.",
+        package="pytest-databases",
+        plugin="with_pytest_databases",
+        plugins=("pytest_databases._service",),
+        database="container",
+        not_offered={"overrides": NO_APP},
+    ),
+)
