@@ -104,7 +104,8 @@ def _seen(table: Table, behaviour: Behaviour) -> Iterator[str]:
 
 def plain(line: str) -> str:
     """``line`` without what changes from run to run and machine to machine, and not too long."""
-    line = re.sub(r"pgharness: \S+::", "", line)
+    line = re.sub(r"^pgharness: ", "", line)
+    line = re.sub(r"^\S*\btest_\w+(?:\[\w+\])?: ", "", line)
     line = re.sub(r"(?:/[\w.@+-]+)+/(?=truth/)", "", line)
     line = re.sub(r"\b0x[0-9a-f]+\b", "0x...", line)
     line = re.sub(r"\btruth_[a-z_]+_\d+\w*", "truth", line)

@@ -49,7 +49,6 @@ class Process:
         ini = self._directory / "pytest.ini"
         ini.write_text(INI.format(loops=self._loops) + self._contender.ini, encoding="utf-8")
         plugins = ["pytest_asyncio.plugin", *self._contender.plugins, "truth.recorder"]
-        plugins.append(f"truth.contenders.{self._contender.plugin}")
         command = [sys.executable, "-m", "pytest", f"-c{ini}", f"--rootdir={ROOT}"]
         command += [f"-p{plugin}" for plugin in plugins] + [str(ROOT / "truth" / "behaviours")]
         output = self._directory / "output.txt"
@@ -82,6 +81,7 @@ class Process:
             "DATABASE_URL": address.url(name, "asyncpg"),
             "sqlalchemy_url": address.url(name, "asyncpg"),
             "PGHARNESS_URL": address.url(),
+            "TRUTH_CONTENDER": contender.module,
             "TRUTH_BEHAVIOURS": " ".join(behaviours),
             "TRUTH_RECORD": str(self._record),
             "TRUTH_LIMIT": str(LIMIT),

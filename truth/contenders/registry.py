@@ -25,7 +25,7 @@ class Contender:
         column: The two lines above its column.
         how: How it is set up, for the page.
         package: The distribution it is.
-        plugin: The module below truth.contenders with its fixtures.
+        module: That below truth.contenders with its fixtures.
         plugins: The pytest plugins it consists of.
         database: Where its tests' data are: on a database that the runner makes from the schema, on
             one that it makes itself on the runner's server, or on a server of its own in a container.
@@ -39,7 +39,7 @@ class Contender:
     column: tuple[str, str]
     how: str
     package: str
-    plugin: str
+    module: str
     plugins: tuple[str, ...] = ()
     database: Literal["prepared", "own", "container"]
     ini: str = ""
@@ -54,7 +54,7 @@ CONTENDERS = (
         column=("pgharness", "rollback"),
         how="The default: every engine of the process joins the test's transaction.",
         package="pgharness",
-        plugin="with_pgharness",
+        module="with_pgharness",
         plugins=("pgharness.plugin",),
         database="own",
         ini=PGHARNESS,
@@ -64,7 +64,7 @@ CONTENDERS = (
         column=("pgharness", "database"),
         how='`isolation="database"`: a clone for each test, real connections and commits.',
         package="pgharness",
-        plugin="with_pgharness",
+        module="with_pgharness",
         plugins=("pgharness.plugin",),
         database="own",
         ini=f"{PGHARNESS}pg_isolation = database\n",
@@ -76,7 +76,7 @@ CONTENDERS = (
         '`AsyncSession(connection, join_transaction_mode="create_savepoint")`, a session of its own for each '
         "request by `dependency_overrides`, no pool.",
         package="sqlalchemy",
-        plugin="usual",
+        module="usual",
         database="prepared",
     ),
     Contender(
@@ -85,7 +85,7 @@ CONTENDERS = (
         how="`postgresql_noproc(load=...)` on the same server: a clone of its template for each test, under one "
         "name; the app's pools are emptied after each test.",
         package="pytest-postgresql",
-        plugin="with_pytest_postgresql",
+        module="with_pytest_postgresql",
         plugins=("pytest_postgresql.plugin",),
         database="own",
         not_offered={"overrides": NO_APP},
@@ -96,7 +96,7 @@ CONTENDERS = (
         how="The app takes its sessions from the library; its pytest plugin puts them on one connection that is "
         "rolled back.",
         package="fastapi-sqla",
-        plugin="with_fastapi_sqla",
+        module="with_fastapi_sqla",
         plugins=("fastapi_sqla._pytest_plugin",),
         database="prepared",
         environment={"TRUTH_SESSIONS": "fastapi-sqla"},
@@ -108,7 +108,7 @@ CONTENDERS = (
         how="pytest-async-sqlalchemy's `db_session`, which is rolled back, as the app's session by "
         "`dependency_overrides`.",
         package="pytest-async-sqlalchemy",
-        plugin="with_pytest_async_sqlalchemy",
+        module="with_pytest_async_sqlalchemy",
         plugins=("pytest_async_sqlalchemy",),
         database="own",
         environment={"TRUTH_WAY": "db_session"},
@@ -120,7 +120,7 @@ CONTENDERS = (
         how="pytest-async-sqlalchemy's `scoped_database`: a database for each test, under one name; the app's "
         "pools are emptied after each test.",
         package="pytest-async-sqlalchemy",
-        plugin="with_pytest_async_sqlalchemy",
+        module="with_pytest_async_sqlalchemy",
         plugins=("pytest_async_sqlalchemy",),
         database="own",
         environment={"TRUTH_WAY": "scoped_database"},
@@ -133,8 +133,8 @@ CONTENDERS = (
         how="A server in a container, one database for the run, and no promise to undo what a test has done; "
         "the app's pools are emptied after each test.",
         package="pytest-databases",
-        plugin="with_pytest_databases",
-        plugins=("pytest_databases._service",),
+        module="with_pytest_databases",
+        plugins=("pytest_databases._service", "pytest_databases.docker.postgres"),
         database="container",
         not_offered={"overrides": NO_APP},
     ),

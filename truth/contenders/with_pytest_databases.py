@@ -16,8 +16,6 @@ from truth.contenders import serving
 from truth.shop.database import URL, sync_engine
 from truth.shop.models import Base
 
-pytest_plugins = ["pytest_databases.docker.postgres"]
-
 
 @pytest.fixture(scope="session")
 def postgres_image() -> str:
