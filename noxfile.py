@@ -30,7 +30,15 @@ TOTAL_GATE = 80
 PACKAGE_GATE = 95
 PARALLEL = ("-n", "auto", "--maxprocesses=4")
 # With the project's own dependencies; the others hold a dependency group alone.
-LOCKS = {"test": True, "typing": True, "service": False, "lint": False, "build": False, "dev": False}
+LOCKS = {
+    "test": True,
+    "typing": True,
+    "truth": True,
+    "service": False,
+    "lint": False,
+    "build": False,
+    "dev": False,
+}
 ROOT = Path(__file__).parent
 STOP_SECONDS = 20.0
 
@@ -122,7 +130,7 @@ def build(session: nox.Session) -> None:
         typed = "pgharness/py.typed" in archive.namelist()
     with tarfile.open(sdist) as archive:
         strangers += [
-            name for name in archive.getnames() if re.match(r"[^/]+/(service|tests|migrations)\b", name)
+            name for name in archive.getnames() if re.match(r"[^/]+/(service|tests|migrations|truth)\b", name)
         ]
     if strangers or not typed:
         session.error(f"py.typed {'is there' if typed else 'is missing'}; does not belong: {strangers}")
@@ -198,6 +206,19 @@ def docs(session: nox.Session) -> None:
     install_locked(session, "test")
     install_project(session)
     session.run("python", "docs/write_options.py", *session.posargs)
+
+
+@nox.session(default=False)
+def truth(session: nox.Session) -> None:
+    """Print what each way of isolating tests makes of each behaviour; ``-- --write`` writes the page too."""
+    install_locked(session, "truth")
+    install_project(session)
+    session.env["PYTHONDONTWRITEBYTECODE"] = "1"
+    session.run(
+        *("python", "-m", "truth.run", *session.posargs),
+        interrupt_timeout=STOP_SECONDS,
+        terminate_timeout=STOP_SECONDS,
+    )
 
 
 @nox.session(default=False, venv_backend="none")

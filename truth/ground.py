@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
+import docker  # type: ignore[import-untyped]
 import psycopg
 
 from pgharness.config import resolve
@@ -68,7 +69,7 @@ class Ground:
 
 
 def docker_answers() -> bool:
-    import docker  # noqa: PLC0415 - only if there is one
+    """Whether there is an engine for the contender that needs one."""
 
     with contextlib.suppress(Exception), contextlib.closing(docker.from_env()) as client:
         return bool(client.ping())
@@ -76,10 +77,8 @@ def docker_answers() -> bool:
 
 
 def remove_container(name: str) -> None:
-    """Remove what a process that was ended has left, as the next one would."""
-    import docker  # noqa: PLC0415 - the same
-
-    with contextlib.closing(docker.from_env()) as client, contextlib.suppress(docker.errors.NotFound):
+    """Remove what a process that was ended has left, as the next one would; it may be going already."""
+    with contextlib.closing(docker.from_env()) as client, contextlib.suppress(docker.errors.APIError):
         client.containers.get(name).remove(force=True)
 
 
@@ -88,5 +87,3 @@ def free_port() -> int:
         made.bind(("127.0.0.1", 0))
         port: int = made.getsockname()[1]
         return port
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ class Table:
     contenders: list[Contender]
     verdicts: Mapping[str, Mapping[str, Verdict]]
     versions: Mapping[str, str]
-    date: datetime.date
+    date: dt.date
 
     def cell(self, contender: Contender, behaviour: Behaviour) -> Verdict:
         return self.verdicts[contender.name][behaviour.name]

@@ -91,7 +91,11 @@ class Process:
         if contender.database == "container":
             port = free_port()
             url = f"postgresql+asyncpg://postgres:super-secret@127.0.0.1:{port}/pytest_databases"
-            environment |= {"POSTGRES_PORT": str(port), "DATABASE_URL": url, "TRUTH_IMAGE": self._ground.image}
+            environment |= {
+                "POSTGRES_PORT": str(port),
+                "DATABASE_URL": url,
+                "TRUTH_IMAGE": self._ground.image,
+            }
         return environment
 
     def _records(self, first: str, output: str) -> list[Record]:

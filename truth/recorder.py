@@ -22,7 +22,9 @@ HUNG = 17
 def record(behaviour: str, part: str, outcome: str, line: str = "") -> None:
     """Append one line to the record. ``part`` is ``itself`` or ``after``."""
     with open(os.environ["TRUTH_RECORD"], "a", encoding="utf-8") as file:  # noqa: PTH123
-        file.write(json.dumps({"behaviour": behaviour, "part": part, "outcome": outcome, "line": line}) + "\n")
+        file.write(
+            json.dumps({"behaviour": behaviour, "part": part, "outcome": outcome, "line": line}) + "\n"
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,6 +88,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             record(behaviour, part, "passed")
         return report
     outcome, line = describe(call.excinfo.value)
+    if outcome == "wrong" and call.when != "call":  # an assertion, but none of the behaviour's
+        outcome, line = "error", line or f"AssertionError in the test's {call.when}"
     clean[behaviour] = False
     record(behaviour, part, outcome, line)
     return report

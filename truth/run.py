@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import datetime
+import datetime as dt
 import importlib.metadata
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -47,7 +46,7 @@ def main() -> None:
             contenders=contenders,
             verdicts=verdicts,
             versions=versions(ground),
-            date=datetime.datetime.now(tz=datetime.UTC).date(),
+            date=dt.datetime.now(tz=dt.UTC).date(),
         )
     print("\n".join(page.terminal(table)))
     if arguments.write:

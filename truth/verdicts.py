@@ -44,20 +44,20 @@ def verdict(records: Sequence[Record]) -> Verdict:
     """
     itself = [record for record in records if record.part == "itself"]
     after = [record for record in records if record.part == "after"]
-    if found := _first(("hang",), [*itself, *after]):
-        return Verdict("hang", found.line)
+    hung = _first(("hang",), [*itself, *after])
+    failed = _first(("refused", "wrong", "error"), itself)
     harmed = _first(("wrong", "error", "refused"), after)
-    if (refused := _first(("refused",), itself)) and not harmed:
-        return Verdict("refused", refused.line)
-    if found := _first(("wrong", "error", "refused"), itself):
-        return Verdict("wrong" if found.outcome == "wrong" else "error", found.line)
+    if hung:
+        return Verdict("hang", hung.line)
+    if failed and failed.outcome == "refused":
+        return Verdict("error" if harmed else "refused", failed.line)
+    if failed:
+        return Verdict("wrong" if failed.outcome == "wrong" else "error", failed.line)
+    if harmed and harmed.outcome == "wrong":
+        return Verdict("leaks", harmed.line)
     if harmed:
-        if harmed.outcome == "wrong":
-            return Verdict("leaks", harmed.line)
         return Verdict("error", f"in the next test: {harmed.line}")
-    if not itself or not after:
-        return Verdict("error", "the run ended before it")
-    return Verdict("right")
+    return Verdict("right") if itself and after else Verdict("error", "the run ended before it")
 
 
 def _first(outcomes: tuple[str, ...], records: list[Record]) -> Record | None:

@@ -12,6 +12,7 @@ from truth.shop.models import Item
 
 
 async def test_nothing_left(after: str, db: AsyncSession) -> None:
+    """the next test finds the database as the first one did"""
     for gate in gates:
         gate.set()
     gates.clear()

@@ -161,5 +161,7 @@ async def test_concurrent_index(client: httpx.AsyncClient, db: AsyncSession) -> 
     await client.post("/items/one")
     await client.post("/index")
 
-    valid = await db.scalar(text("SELECT indisvalid FROM pg_index WHERE indexrelid = 'truth_index'::regclass"))
+    valid = await db.scalar(
+        text("SELECT indisvalid FROM pg_index WHERE indexrelid = 'truth_index'::regclass")
+    )
     assert valid is True, "the index is not valid"

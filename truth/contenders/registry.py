@@ -13,6 +13,9 @@ pg_env = DATABASE_URL={asyncpg_url}
 pg_app = truth.shop.app:app
 pg_metadata = truth.shop.models:Base.metadata
 pg_lock_timeout = 3
+pg_strict = error
+pg_clock = on
+pg_reset_sequences = on
 """
 
 
@@ -82,8 +85,8 @@ CONTENDERS = (
     Contender(
         name="pytest-postgresql",
         column=("pytest-", "postgresql"),
-        how="`postgresql_noproc(load=...)` on the same server: a clone of its template for each test, under one "
-        "name; the app's pools are emptied after each test.",
+        how="`postgresql_noproc(load=...)` on the same server: a clone of its template for each test, under "
+        "one name; the app's pools are emptied after each test.",
         package="pytest-postgresql",
         module="with_pytest_postgresql",
         plugins=("pytest_postgresql.plugin",),
@@ -93,8 +96,8 @@ CONTENDERS = (
     Contender(
         name="fastapi-sqla",
         column=("fastapi-", "sqla"),
-        how="The app takes its sessions from the library; its pytest plugin puts them on one connection that is "
-        "rolled back.",
+        how="The app takes its sessions from the library; its pytest plugin puts them on one connection that "
+        "is rolled back.",
         package="fastapi-sqla",
         module="with_fastapi_sqla",
         plugins=("fastapi_sqla._pytest_plugin",),
@@ -112,13 +115,13 @@ CONTENDERS = (
         plugins=("pytest_async_sqlalchemy",),
         database="own",
         environment={"TRUTH_WAY": "db_session"},
-        not_offered={"overrides": NO_APP},
+        not_offered={"overrides": NO_APP, "own_loop": "it requires one event loop for the whole run"},
     ),
     Contender(
         name="pytest-async-sqlalchemy-database",
         column=("p-a-sqla", "scoped_db"),
-        how="pytest-async-sqlalchemy's `scoped_database`: a database for each test, under one name; the app's "
-        "pools are emptied after each test.",
+        how="pytest-async-sqlalchemy's `scoped_database`: a database for each test, under one name; the "
+        "app's pools are emptied after each test.",
         package="pytest-async-sqlalchemy",
         module="with_pytest_async_sqlalchemy",
         plugins=("pytest_async_sqlalchemy",),
