@@ -15,13 +15,12 @@ from truth.verdicts import MEANING, Verdict
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "concepts" / "truth.md"
 LONGEST = 150
-MARKS = {"right": "right", "n/a": "n/a"}
 HEAD = """\
 # What tests can see
 
 What each way of isolating tests makes of each behaviour of a FastAPI and SQLAlchemy app on PostgreSQL. The
-table is computed: `nox -s truth` runs every behaviour with every contender in pytest processes of its own,
-on one server, and `nox -s truth -- --write` writes this page. Each behaviour is one small test with the
+table is computed: `./dev truth` runs every behaviour with every contender in pytest processes of its own, on
+one server, and `./dev truth -- --write` writes this page. Each behaviour is one small test with the
 endpoints it needs, written once, in [`truth/behaviours`](../../truth/behaviours); it asserts what PostgreSQL
 does in production, and a test after it asserts that nothing is left. Each contender is set up as its
 documentation says, in [`truth/contenders`](../../truth/contenders).
@@ -74,14 +73,14 @@ def markdown(table: Table) -> str:
     lines += [f"- **{word}**: {meaning}" for word, meaning in MEANING.items()]
     for group, members in table.groups():
         lines += ["", f"## {group.rstrip('.')}", ""]
-        lines.append("| | " + " | ".join(" ".join(contender.column) for contender in table.contenders) + " |")
+        lines.append("| | " + " | ".join(contender.title for contender in table.contenders) + " |")
         lines.append("|---" * (len(table.contenders) + 1) + "|")
         for behaviour in members:
             words = (table.cell(contender, behaviour).word for contender in table.contenders)
             cells = (word if word in ("right", "n/a") else f"**{word}**" for word in words)
             lines.append(f"| {behaviour.title} | " + " | ".join(cells) + " |")
     lines += ["", "## Who is who", ""]
-    lines += [f"- **{' '.join(contender.column)}**: {contender.how}" for contender in table.contenders]
+    lines += [f"- **{contender.title}**: {contender.how}" for contender in table.contenders]
     lines += ["", "## What was seen", ""]
     for behaviour in table.behaviours:
         if seen := list(_seen(table, behaviour)):
@@ -97,7 +96,7 @@ def _seen(table: Table, behaviour: Behaviour) -> Iterator[str]:
     for contender in table.contenders:
         cell = table.cell(contender, behaviour)
         if cell.word != "right":
-            found.setdefault((cell.word, plain(cell.line)), []).append(" ".join(contender.column))
+            found.setdefault((cell.word, plain(cell.line)), []).append(contender.title)
     for (word, line), names in found.items():
         yield f"{word}: {', '.join(names)}: {line}"
 
@@ -107,9 +106,11 @@ def plain(line: str) -> str:
     line = re.sub(r"^pgharness: ", "", line)
     line = re.sub(r"^\S*\btest_\w+(?:\[\w+\])?: ", "", line)
     line = re.sub(r"(?:/[\w.@+-]+)+/(?=truth/)", "", line)
-    line = re.sub(r"\b0x[0-9a-f]+\b", "0x...", line)
     line = re.sub(r"\btruth_[a-z_]+_\d+\w*", "truth", line)
     line = re.sub(r"\bprocess \d+", "process ...", line)
+    while (short := re.sub(r"<[^<>]+>", "\0", line)) != line:
+        line = short
+    line = line.replace("\0", "<...>")
     return line if len(line) <= LONGEST else line[: LONGEST - 4].rsplit(" ", 1)[0] + " ..."
 
 

@@ -7,6 +7,7 @@ to the behaviour before.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 LIMIT = float(os.environ.get("TRUTH_LIMIT", "10"))
+STARTING = 60.0
+"""Seconds for what comes before a test: the first one waits for the server of its contender."""
 HUNG = 17
 
 
@@ -55,27 +58,51 @@ def _of(item: pytest.Item) -> tuple[str, str]:
     return name.removeprefix("test_"), "itself"
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+clean: dict[str, bool] = {}
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
     behaviour, part = _of(item)
     clean.setdefault(behaviour, True)
-    timer = threading.Timer(LIMIT, _give_up, (behaviour, part))
-    timer.daemon = True
-    timer.start()
-    try:
-        result = yield
-    finally:
-        timer.cancel()
+    result = yield
     if part == "after" and not clean[behaviour]:
         item.session.shouldstop = "the next behaviour gets a process of its own"
     return result
 
 
-clean: dict[str, bool] = {}
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    with limited(item, STARTING):
+        return (yield)
 
 
-def _give_up(behaviour: str, part: str) -> None:
-    record(behaviour, part, "hang", f"has not ended after {LIMIT:g} s")
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    with limited(item, LIMIT):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    with limited(item, LIMIT):
+        return (yield)
+
+
+@contextlib.contextmanager
+def limited(item: pytest.Item, seconds: float) -> Iterator[None]:
+    """End this process, with a record, if the phase lasts longer."""
+    timer = threading.Timer(seconds, _give_up, (*_of(item), seconds))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _give_up(behaviour: str, part: str, seconds: float) -> None:
+    record(behaviour, part, "hang", f"has not ended after {seconds:g} s")
     os._exit(HUNG)
 
 

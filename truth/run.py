@@ -1,10 +1,10 @@
 """The table of what each way of isolating tests makes of each behaviour.
 
-    python -m truth.run [--write] [--only NAME] [--behaviour NAME] [--backend container|local]
+    ./dev truth -- [--write] [--only NAME] [--behaviour NAME] [--backend container|local]
 
 Every contender runs in pytest processes of its own on one server that this script starts (only
 pytest-databases brings its own, in a container). A process ends after a behaviour that did not go
-right, and the next one begins with a new database.
+right, and the next one begins with a new database. All of it takes some ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from truth.verdicts import Record, Verdict, verdict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="nox -s truth --")
+    parser = argparse.ArgumentParser(prog="./dev truth --")
     parser.add_argument("--write", action="store_true", help=f"write {page.PAGE.name} too")
     parser.add_argument("--only", action="append", choices=[c.name for c in CONTENDERS], help="a contender")
     parser.add_argument("--behaviour", action="append", help="the name of a test without test_")

@@ -25,6 +25,7 @@ class Contender:
 
     Args:
         name: Its name in files and on the command line.
+        title: Its name on the page.
         column: The two lines above its column.
         how: How it is set up, for the page.
         package: The distribution it is.
@@ -39,6 +40,7 @@ class Contender:
     """
 
     name: str
+    title: str
     column: tuple[str, str]
     how: str
     package: str
@@ -54,8 +56,10 @@ class Contender:
 CONTENDERS = (
     Contender(
         name="pgharness-rollback",
+        title="pgharness rollback",
         column=("pgharness", "rollback"),
-        how="The default: every engine of the process joins the test's transaction.",
+        how="The default: every engine of the process joins the test's transaction. With `pg_strict = "
+        "error`, `pg_clock = on` and `pg_reset_sequences = on`.",
         package="pgharness",
         module="with_pgharness",
         plugins=("pgharness.plugin",),
@@ -64,6 +68,7 @@ CONTENDERS = (
     ),
     Contender(
         name="pgharness-database",
+        title="pgharness database",
         column=("pgharness", "database"),
         how='`isolation="database"`: a clone for each test, real connections and commits.',
         package="pgharness",
@@ -74,6 +79,7 @@ CONTENDERS = (
     ),
     Contender(
         name="usual",
+        title="usual fixture",
         column=("usual", "fixture"),
         how="Written by hand: one connection, an outer transaction, "
         '`AsyncSession(connection, join_transaction_mode="create_savepoint")`, a session of its own for each '
@@ -84,6 +90,7 @@ CONTENDERS = (
     ),
     Contender(
         name="pytest-postgresql",
+        title="pytest-postgresql",
         column=("pytest-", "postgresql"),
         how="`postgresql_noproc(load=...)` on the same server: a clone of its template for each test, under "
         "one name; the app's pools are emptied after each test.",
@@ -95,6 +102,7 @@ CONTENDERS = (
     ),
     Contender(
         name="fastapi-sqla",
+        title="fastapi-sqla",
         column=("fastapi-", "sqla"),
         how="The app takes its sessions from the library; its pytest plugin puts them on one connection that "
         "is rolled back.",
@@ -107,7 +115,8 @@ CONTENDERS = (
     ),
     Contender(
         name="pytest-async-sqlalchemy-session",
-        column=("p-a-sqla", "db_session"),
+        title="pytest-async-sqlalchemy db_session",
+        column=("async-sqla", "db_session"),
         how="pytest-async-sqlalchemy's `db_session`, which is rolled back, as the app's session by "
         "`dependency_overrides`.",
         package="pytest-async-sqlalchemy",
@@ -119,7 +128,8 @@ CONTENDERS = (
     ),
     Contender(
         name="pytest-async-sqlalchemy-database",
-        column=("p-a-sqla", "scoped_db"),
+        title="pytest-async-sqlalchemy scoped_database",
+        column=("async-sqla", "scoped_db"),
         how="pytest-async-sqlalchemy's `scoped_database`: a database for each test, under one name; the "
         "app's pools are emptied after each test.",
         package="pytest-async-sqlalchemy",
@@ -132,6 +142,7 @@ CONTENDERS = (
     ),
     Contender(
         name="pytest-databases",
+        title="pytest-databases",
         column=("pytest-", "databases"),
         how="A server in a container, one database for the run, and no promise to undo what a test has done; "
         "the app's pools are emptied after each test.",
