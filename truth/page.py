@@ -103,7 +103,7 @@ def _seen(table: Table, behaviour: Behaviour) -> Iterator[str]:
 
 def plain(line: str) -> str:
     """``line`` without what changes from run to run and machine to machine, and not too long."""
-    line = re.sub(r"^pgharness: ", "", line)
+    line = re.sub(r"^pgharness: ", "", " ".join(line.split()))
     line = re.sub(r"^\S*\btest_\w+(?:\[\w+\])?: ", "", line)
     line = re.sub(r"(?:/[\w.@+-]+)+/(?=truth/)", "", line)
     line = re.sub(r"\btruth_[a-z_]+_\d+\w*", "truth", line)

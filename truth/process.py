@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -59,12 +58,11 @@ class Process:
                 env=self._environment(behaviours),
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
             try:
                 process.wait(STARTING + LIMIT * 4 * len(behaviours))
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
         if self._contender.database == "container":
             remove_container(CONTAINER)

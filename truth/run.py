@@ -15,6 +15,7 @@ import datetime as dt
 import importlib.metadata
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from truth import catalogue, page
@@ -23,6 +24,8 @@ from truth.contenders.registry import CONTENDERS, Contender
 from truth.ground import Ground
 from truth.process import Process
 from truth.verdicts import Record, Verdict, verdict
+
+STOPPING = threading.Event()
 
 
 def main() -> None:
@@ -38,9 +41,7 @@ def main() -> None:
     wanted = [b for b in catalogue.behaviours() if not arguments.behaviour or b.name in arguments.behaviour]
     contenders = [c for c in CONTENDERS if not arguments.only or c.name in arguments.only]
     with tempfile.TemporaryDirectory(prefix="truth") as name, Ground(arguments.backend) as ground:
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            ways = [pool.submit(judge, contender, wanted, ground, Path(name)) for contender in contenders]
-            verdicts = {c.name: way.result() for c, way in zip(contenders, ways, strict=True)}
+        verdicts = judge_all(contenders, wanted, ground, Path(name), arguments.jobs)
         table = page.Table(
             behaviours=wanted,
             contenders=contenders,
@@ -71,6 +72,19 @@ def version(package: str) -> str:
         return ""
 
 
+def judge_all(
+    contenders: list[Contender], behaviours: list[Behaviour], ground: Ground, directory: Path, jobs: int
+) -> dict[str, dict[str, Verdict]]:
+    """The verdicts of each contender, by its name; ``jobs`` of them are judged at once."""
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        ways = {c.name: pool.submit(judge, c, behaviours, ground, directory) for c in contenders}
+        try:
+            return {name: way.result() for name, way in ways.items()}
+        except BaseException:
+            STOPPING.set()
+            raise
+
+
 def judge(
     contender: Contender, behaviours: list[Behaviour], ground: Ground, directory: Path
 ) -> dict[str, Verdict]:
@@ -82,7 +96,7 @@ def judge(
     records: list[Record] = []
     for loops in ("session", "function"):
         names = [b.name for b in behaviours if b.loops == loops and b.name not in contender.not_offered]
-        while names:
+        while names and not STOPPING.is_set():
             made = Process(contender, ground, directory, loops).run(names)
             done = {record.behaviour for record in made} or {names[0]}
             records += made
