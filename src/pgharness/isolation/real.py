@@ -6,6 +6,8 @@ import asyncio
 import weakref
 from typing import Any
 
+import asyncpg
+
 from pgharness.loops import run_on
 
 _SECONDS = 5.0
@@ -24,7 +26,7 @@ class RealConnections:
     def add(self, connection: Any) -> None:
         """Remember ``connection``, as SQLAlchemy's event hands it over."""
         driver = getattr(connection, "driver_connection", connection)
-        if type(driver).__module__.startswith("asyncpg."):
+        if isinstance(driver, asyncpg.Connection):
             self._open.append((asyncio.get_running_loop(), weakref.ref(driver)))
 
     async def end_here(self) -> None:

@@ -320,21 +320,22 @@ def test_an_app_that_blocks_its_loop_does_not_block_the_tests() -> None:
 
 
 async def test_a_pool_that_the_app_leaves_open_is_cut(pg_database: Database) -> None:
-    held: list[Any] = []
+    sockets: list[socket.socket] = []
 
     @contextlib.asynccontextmanager
     async def careless(_app: FastAPI) -> AsyncIterator[None]:
         pool: Any = await asyncpg.create_pool(pg_database.url, min_size=2)
-        held.extend([(await pool.acquire())._con, (await pool.acquire())._con])
+        held = [await pool.acquire(), await pool.acquire()]
+        sockets.extend(each._con._transport.get_extra_info("socket") for each in held)
         yield
 
     server = AppServer(FastAPI(lifespan=careless))
     server.start()
-    assert [connection.is_closed() for connection in held] == [False, False]
+    assert [each.fileno() > 0 for each in sockets] == [True, True]
 
     server.stop()
 
-    assert [connection.is_closed() for connection in held] == [True, True]
+    assert [each.fileno() for each in sockets] == [-1, -1]
 
 
 # -- isolation and log ----------------------------------------------------------------------------------
