@@ -46,8 +46,13 @@ def test_a_loop_that_runs_in_another_thread_is_waited_for(background: Background
 
 
 def test_waiting_for_another_thread_has_an_end(background: BackgroundLoop) -> None:
+    go_on = asyncio.Event()
+
     with pytest.raises(TimeoutError):
-        loops.run_on(background.loop, asyncio.Event().wait(), 0.001)  # type: ignore[arg-type]
+        loops.run_on(background.loop, go_on.wait(), 0.001)  # type: ignore[arg-type]
+
+    background.loop.call_soon_threadsafe(go_on.set)
+    background.run(asyncio.sleep(0))  # it has ended when its loop is stopped
 
 
 def test_errors_come_back_to_the_caller(background: BackgroundLoop) -> None:
