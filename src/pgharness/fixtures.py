@@ -138,8 +138,16 @@ def _scope(request: pytest.FixtureRequest) -> Iterator[Database]:
         yield _database(worker.database.server, worker.database.name, "rollback")
 
 
-pg_module = pytest.fixture(scope="module", name="pg_module")(_scope)
-pg_class = pytest.fixture(scope="class", name="pg_class")(_scope)
+@pytest.fixture(scope="module")
+def pg_module(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The database, for a fixture of module scope that makes data for all tests of the module."""
+    yield from _scope(request)
+
+
+@pytest.fixture(scope="class")
+def pg_class(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The database, for a fixture of class scope that makes data for all tests of the class."""
+    yield from _scope(request)
 
 
 @pytest.fixture
