@@ -207,6 +207,7 @@ def made_ahead(run: Databases, worker: str) -> list[str]:
     workshop = run._workshops[worker]
 
     async def settle() -> None:
+        await workshop.stock()  # which a restore leaves for a moment later
         while tasks := {task for task in (workshop._making, workshop._dropping) if task and not task.done()}:
             await asyncio.wait(tasks)
 
