@@ -13,8 +13,8 @@ from pgharness.background import background
 from pgharness.config import Config
 from pgharness.errors import HarnessError, IsolationError
 from pgharness.isolation.engines import Engines, Isolation
-from pgharness.isolation.link import Target
 from pgharness.isolation.rollback import Rollback
+from pgharness.isolation.target import Target
 from pgharness.run import Provider, WorkerDatabase
 from pgharness.sequences import Restart, restart_of
 

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pgharness.isolation.engines import Engines
-from pgharness.isolation.link import Target
 from pgharness.isolation.rollback import Rollback
+from pgharness.isolation.target import Target
 
 
 class Joined:

@@ -12,9 +12,10 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 
-from pgharness.isolation.link import LinkState, Target
-from pgharness.isolation.stack import Transaction
+from pgharness.isolation.link import LinkState
 from pgharness.isolation.statements import Statement, classify
+from pgharness.isolation.target import Target
+from pgharness.isolation.transaction import Transaction
 
 READ = Statement("plain", writes=False)
 WRITE = Statement("plain", writes=True)

@@ -18,9 +18,11 @@ import asyncpg
 from pgharness.background import background
 from pgharness.errors import IsolationError
 from pgharness.isolation import foreign
-from pgharness.isolation.link import DEFAULT, HOLDERS, LOCKS, UNLOCK, LinkState, Target, Test
-from pgharness.isolation.stack import Transaction
+from pgharness.isolation.commands import DEFAULT, HOLDERS, LOCKS, UNLOCK
+from pgharness.isolation.link import LinkState, Test
 from pgharness.isolation.statements import Statement
+from pgharness.isolation.target import Target
+from pgharness.isolation.transaction import Transaction
 
 T = TypeVar("T")
 _END_SECONDS = 5.0

@@ -4,76 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import re
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from pgharness.errors import IsolationError
-from pgharness.isolation import clock
+from pgharness.isolation import writers
+from pgharness.isolation.commands import BEGIN, CHECK, END, END_INNER, LET_WAIT
 from pgharness.isolation.origin import origin
-from pgharness.isolation.stack import Stack, Transaction
+from pgharness.isolation.stack import Stack
 from pgharness.isolation.statements import Statement
+from pgharness.isolation.target import Target
+from pgharness.isolation.transaction import Transaction
 from pgharness.sequences import Restart
 
 T = TypeVar("T")
-CHECK = Statement("plain", writes=True)
-BEGIN = ("BEGIN", "SAVEPOINT pgh_test")
-"""Begins the transaction of a test. The savepoint is gone if anything has ended that transaction."""
-END = "ROLLBACK TO SAVEPOINT pgh_test; ROLLBACK"
-END_INNER = "ROLLBACK TO SAVEPOINT pgh_test; RELEASE SAVEPOINT pgh_test"
 _OF_A_TEST = (
     *("test", "stack", "begun", "schema_changed", "deferrable", "_checked", "_let_wait", "ended_by"),
     *("locked_at", "_saved"),
 )
-HOLDERS = """
-SELECT format('process %s%s, %s for %s s, its last statement: %s', pid,
-              coalesce(' ' || nullif(application_name, ''), ''), state,
-              round(extract(epoch FROM clock_timestamp() - xact_start)::numeric, 1), left(query, 120))
-FROM pg_stat_activity
-WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), {pid}) AND xact_start IS NOT NULL
-ORDER BY xact_start
-"""
-"""The open transactions besides that of the process ``pid``, a line each."""
-LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-UNLOCK = "SELECT pg_advisory_unlock_all()"
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"
-_LET_WAIT = """DO $$ DECLARE waiting text; BEGIN
-  SELECT string_agg(format('%I.%I', n.nspname, c.conname), ', ') INTO waiting
-  FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
-  WHERE c.condeferred;
-  IF waiting IS NOT NULL THEN EXECUTE 'SET CONSTRAINTS ' || waiting || ' DEFERRED'; END IF;
-END $$"""
-CHECK_CONSTRAINTS = f"SET CONSTRAINTS ALL IMMEDIATE; {_LET_WAIT}"
-"""Checks what a commit would check, then lets the constraints wait again that do so by themselves."""
-DEFAULT = "SELECT reset_val FROM pg_settings WHERE name = lower({})"
-"""The value that RESET would give a parameter, whatever a transaction has set."""
 DriverName = Literal["asyncpg", "psycopg"]
-Level = Literal["", "REPEATABLE READ", "SERIALIZABLE"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Target:
-    """The worker's database, as the links connect to it. ``lock_timeout`` is in seconds.
-
-    ``tls`` lets the drivers try TLS first, as they do by default; a server on loopback has none.
-    """
-
-    host: str
-    port: int
-    user: str
-    password: str = dataclasses.field(repr=False)
-    database: str
-    lock_timeout: float
-    tls: bool = False
-    writers: frozenset[str] = frozenset()
-    deferrable: bool = False
-    """Whether the schema has a constraint, or constraint trigger, that can wait for the commit."""
-    strict: Literal["off", "warn", "error"] = "off"
-    """What to do where a transaction reads what another has not committed."""
-    clock: bool = False
-    """Whether each transaction is told what time it is."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -222,7 +174,7 @@ class LinkState:
             sql = self._noting(lambda: self.stack.before(transaction, statement, setting))
             transaction.tables |= statement.changed_tables
             if self._let_wait:
-                sql.append(_LET_WAIT)
+                sql.append(LET_WAIT)
             if statement is CHECK:
                 self._checked = True
             elif statement.defers:
@@ -242,7 +194,7 @@ class LinkState:
         """Note, or refuse, that ``statement`` may see rows that others have not committed."""
         if self.target.strict == "off" or self.test is None or not statement.read_tables:
             return
-        for table, writer in self.stack.uncommitted(reader, statement.read_tables):
+        for table, writer in writers.uncommitted(reader, self.stack.savepoints, statement.read_tables):
             error = IsolationError.uncommitted(self.test.id, table, reader.origin, writer)
             if self.target.strict == "error":
                 self.test.errors.append(error)
@@ -267,9 +219,10 @@ class LinkState:
     def left_open(self) -> IsolationError | None:
         """What to raise if transactions are open as the test ends."""
         with self.guard:
-            if self.stack.diverged is None and (origins := self.stack.open_transactions()):
-                return IsolationError.left_open(self.stack.test, origins)
-            return None
+            origins = writers.open_transactions(self.stack.savepoints)
+            if self.stack.diverged is not None or not origins:
+                return None
+            return IsolationError.left_open(self.stack.test, origins)
 
     def _noting(self, call: Callable[[], T]) -> T:
         try:
@@ -290,7 +243,8 @@ class LinkState:
     def must_check(self, transaction: Transaction) -> bool:
         """Whether a commit of ``transaction`` has to check constraints that waited for it."""
         with self.guard:
-            return self.deferrable and not transaction.failed and self.stack.wrote(transaction)
+            wrote = writers.wrote(self.stack.savepoints, transaction)
+            return self.deferrable and not transaction.failed and wrote
 
     def violated(self, transaction: Transaction, error: Exception) -> Exception:
         """What to raise for ``error``, with which the check at the commit of ``transaction`` failed.
@@ -299,7 +253,7 @@ class LinkState:
         their rows from those of the one that commits.
         """
         with self.guard:
-            others = self.stack.open_writers(transaction)
+            others = writers.open_others(transaction, self.stack.savepoints)
             if not others:
                 return error
             found = IsolationError.deferred_constraint(
@@ -339,69 +293,3 @@ class LinkState:
         with self.guard:
             if self.stack.diverged is None:
                 self.stack.diverged = IsolationError.interrupted(self.stack.test)
-
-
-class SessionSettings:
-    """The run-time parameters of one virtual connection, which its transactions begin with.
-
-    A pool keeps a connection for longer than a test: what a test sets is forgotten with it, what
-    the connection was made with, by its arguments or by a listener to "connect", is not.
-    """
-
-    def __init__(self, asked: Mapping[str, str]) -> None:
-        self.current: Mapping[str, str] = dict(asked)
-        self._asked: Mapping[str, str] = self.current
-        self._made = False
-        self._test: Test | None = None
-
-    def made(self, transaction: Transaction | None) -> None:
-        """The connection is handed out for the first time; what it has set by now stays."""
-        if not self._made:
-            self._made = True
-            self._asked = self.current if transaction is None else transaction.settings
-
-    def begin(self, link: LinkState) -> Mapping[str, str]:
-        """The parameters that a transaction of ``link`` begins with."""
-        return {**self.current, clock.SETTING: clock.now()} if link.target.clock else self.current
-
-    def serve(self, test: Test | None) -> None:
-        if test is not self._test:
-            self._test = test
-            if self._made:
-                self.current = self._asked
-
-    def keep(self, transaction: Transaction) -> None:
-        """``transaction`` has committed, and what it set with it."""
-        self.current = transaction.settings
-
-
-_SET_CONFIG = re.compile(
-    r"set_config\s*\(\s*(?:'([\w.]+)'|\$(\d+)(?:::\w+)?|%\((\w+)\)s(?:::\w+)?|(%s)(?:::\w+)?)", re.IGNORECASE
-)
-
-
-def local_setting(statement: Statement, text: str, args: Sequence[Any] | Mapping[str, Any] | None) -> str:
-    """The parameter that a SET LOCAL or a call of set_config sets; empty if there is none.
-
-    A name that is itself a parameter of the statement is looked up in ``args``.
-    """
-    if statement.local_setting:
-        return statement.local_setting
-    if "set_config" not in statement.words or not (found := _SET_CONFIG.search(text)):
-        return ""
-    literal, number, name, _ = found.groups()
-    if literal:
-        return str(literal)
-    values: Any = args or ()
-    try:
-        if name:
-            return str(values[name])
-        return str(values[int(number) - 1 if number else text.count("%s", 0, found.start())])
-    except (LookupError, TypeError):
-        return ""
-
-
-def level_of(isolation: str | None) -> Level:
-    """The isolation level if it is one that keeps a snapshot."""
-    name = (isolation or "").upper().replace("_", " ")
-    return name if name in ("REPEATABLE READ", "SERIALIZABLE") else ""  # type: ignore[return-value]

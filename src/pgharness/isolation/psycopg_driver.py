@@ -17,20 +17,12 @@ from psycopg import generators, pq
 
 from pgharness.errors import IsolationError
 from pgharness.isolation import foreign
-from pgharness.isolation.link import (
-    CHECK,
-    CHECK_CONSTRAINTS,
-    DEFAULT,
-    HOLDERS,
-    LOCKS,
-    UNLOCK,
-    LinkState,
-    Target,
-    Test,
-)
+from pgharness.isolation.commands import CHECK, CHECK_CONSTRAINTS, DEFAULT, HOLDERS, LOCKS, UNLOCK
+from pgharness.isolation.link import LinkState, Test
 from pgharness.isolation.origin import origin
-from pgharness.isolation.stack import Transaction
 from pgharness.isolation.statements import Statement
+from pgharness.isolation.target import Target
+from pgharness.isolation.transaction import Transaction
 
 _END_MILLISECONDS = 5000
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)

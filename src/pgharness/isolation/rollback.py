@@ -15,10 +15,11 @@ from typing import Any
 
 from pgharness.background import background
 from pgharness.errors import HarnessError, IsolationError, UncommittedWarning
-from pgharness.isolation import tasks
+from pgharness.isolation import tasks, writers
 from pgharness.isolation.foreign import Foreign
-from pgharness.isolation.link import DriverName, Link, Target, Test
+from pgharness.isolation.link import DriverName, Link, Test
 from pgharness.isolation.origin import origin
+from pgharness.isolation.target import Target
 from pgharness.sequences import Restart
 
 
@@ -53,7 +54,7 @@ class Rollback:
         if parent is not None and link is not None:
             if link.state.lost:
                 raise IsolationError.scope_lost(test_id, parent.id)
-            if origins := link.state.stack.open_transactions():
+            if origins := writers.open_transactions(link.state.stack.savepoints):
                 raise IsolationError.scope_open(test_id, parent.id, origins)
         self.test = Test(test_id, parent, restart)
         if link is not None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from pgharness.isolation.stack import Transaction
+from pgharness.isolation.transaction import Transaction
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -38,12 +36,6 @@ class Savepoint:
     def mixed(self) -> bool:
         """Whether it holds what others have written, who have committed since."""
         return any(writer is not self.owner for writer in self.writers)
-
-
-def others(owner: Transaction, savepoints: Iterable[Savepoint]) -> list[str]:
-    """Where those began, each once, who have written in ``savepoints`` besides ``owner``."""
-    writers = (writer for savepoint in savepoints for writer in savepoint.writers)
-    return list(dict.fromkeys(writer.origin for writer in writers if writer is not owner))
 
 
 def set_settings(values: Mapping[str, str]) -> str:

@@ -23,42 +23,13 @@ ends of transactions wait in `Stack.pending` until then, for nothing can observe
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.savepoint import Savepoint, others, restore_setting, save_setting, set_settings
+from pgharness.isolation.savepoint import Savepoint, restore_setting, save_setting, set_settings
 from pgharness.isolation.statements import Statement
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Transaction:
-    """One transaction of the application or the test, as its connection sees it.
-
-    Args:
-        origin: Where it began, ``file:line in function``, for messages.
-        read_only: It was begun READ ONLY.
-        snapshot: ``REPEATABLE READ`` or ``SERIALIZABLE`` if it was begun so.
-        settings: Run-time parameters of its connection that differ from the server's.
-    """
-
-    origin: str
-    read_only: bool = False
-    snapshot: str = ""
-    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    failed: bool = False
-    ended: bool = False
-    overlapped: dict[Transaction, None] = dataclasses.field(default_factory=dict)
-    """Who has written since its first statement; kept for snapshots only."""
-    local_settings: list[str] = dataclasses.field(default_factory=list)
-    tables: set[str] = dataclasses.field(default_factory=set)
-    """The tables it has changed."""
-    floating: list[str] = dataclasses.field(default_factory=list)
-    """Labels of the savepoints that a READ ONLY transaction has given up, lowest first."""
-
-    def __post_init__(self) -> None:
-        default = self.settings.get("default_transaction_read_only", "off")
-        self.read_only = self.read_only or default.lower() in ("on", "true", "yes", "1")
+from pgharness.isolation.transaction import Transaction
+from pgharness.isolation.writers import others
 
 
 class Stack:
@@ -216,29 +187,6 @@ class Stack:
         return self.take_pending() + self._undo(target, keep=True, where=where)
 
     # -- ends ---------------------------------------------------------------------------------
-
-    def wrote(self, transaction: Transaction) -> bool:
-        """Whether ``transaction`` may have written what has not been undone."""
-        return any(transaction in savepoint.writers for savepoint in self.savepoints)
-
-    def open_transactions(self) -> list[str]:
-        """Where those began that have sent a statement and have not ended."""
-        owners = (savepoint.owner for savepoint in self.savepoints)
-        return list(dict.fromkeys(owner.origin for owner in owners if not owner.ended))
-
-    def open_writers(self, besides: Transaction) -> list[str]:
-        """Where the other open transactions began that have written."""
-        writers = (writer for savepoint in self.savepoints for writer in savepoint.writers)
-        open_ = (writer for writer in writers if writer is not besides and not writer.ended)
-        return list(dict.fromkeys(writer.origin for writer in open_))
-
-    def uncommitted(self, reader: Transaction, tables: frozenset[str]) -> Iterator[tuple[str, str]]:
-        """Which of ``tables`` others have changed and not committed, and where those began."""
-        writers = {writer: None for savepoint in self.savepoints for writer in savepoint.writers}
-        for writer in writers:
-            if writer is not reader and not writer.ended:
-                for table in sorted(writer.tables & tables):
-                    yield table, writer.origin
 
     def commit(self, transaction: Transaction, *, where: Callable[[], str] | None = None) -> bool:
         """End ``transaction``, keeping its work. True if it was kept.

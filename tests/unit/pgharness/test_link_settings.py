@@ -8,9 +8,9 @@ import pytest
 
 from pgharness.errors import IsolationError
 from pgharness.isolation.link import Test as RunningTest
-from pgharness.isolation.link import level_of, local_setting
-from pgharness.isolation.stack import Transaction
+from pgharness.isolation.session_settings import level_of, local_setting
 from pgharness.isolation.statements import classify
+from pgharness.isolation.transaction import Transaction
 from pgharness.sequences import Restart
 from tests.support.savepoint_model import READ, WRITE, link_state
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.stack import Stack, Transaction
+from pgharness.isolation.stack import Stack
 from pgharness.isolation.statements import Statement, classify
+from pgharness.isolation.transaction import Transaction
 from tests.support.savepoint_model import READ, WRITE
 
 WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of its own, with real commits'
