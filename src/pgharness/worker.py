@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator
@@ -42,6 +43,9 @@ class Worker:
         self.config = config
         self.provider = provider
         self._stocked = False
+        self._restorer = concurrent.futures.ThreadPoolExecutor(1, "pgharness restore")
+        self._restoring: concurrent.futures.Future[None] | None = None
+        """The replacement of the database, begun at the end of a test, awaited by whoever needs it next."""
         self.database: WorkerDatabase = provider.database(name)
         address = self.database.server.address
         target = Target(
@@ -73,6 +77,7 @@ class Worker:
 
     def _ask(self, question: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
         """The answer of ``question``, asked on a connection of its own."""
+        self._restored()
         target = self._target
 
         async def ask() -> T:
@@ -107,6 +112,7 @@ class Worker:
         Where the test ``has_failed`` already, what may be a mere consequence of that is not raised.
         """
         engines, rollback = self.engines, self.engines.rollback
+        self._restored()
         engines.outsider = ""
         restart = self._restart if reset_sequences else None
         if isolation == "rollback":
@@ -144,8 +150,8 @@ class Worker:
         engines = self.engines
         if isolation == "database":
             engines.isolation = None
-            engines.real.end()
             self._restore()
+            engines.real.end()
             return []
         errors = engines.rollback.finish()
         engines.isolation = "rollback" if engines.rollback.test is not None else None
@@ -154,11 +160,23 @@ class Worker:
         return errors
 
     def _restore(self) -> None:
+        """Begin to put a fresh clone in the place of the database; pytest goes on meanwhile."""
         self.engines.rollback.disconnect()
-        self.provider.restore(self.name)
+        self._restoring = self._restorer.submit(self.provider.restore, self.name)
         self.engines.generation += 1
         self._used = False
 
+    def _restored(self) -> None:
+        """Wait until the database is the fresh clone.
+
+        Raises:
+            HarnessError: It could not be replaced.
+        """
+        restoring, self._restoring = self._restoring, None
+        if restoring is not None:
+            restoring.result()
+
     def close(self) -> None:
+        self._restorer.shutdown()
         self.engines.remove()
         self.engines.rollback.close()
