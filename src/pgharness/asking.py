@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -47,6 +48,12 @@ def asked(item: pytest.Item, default: str) -> Asked:
             raise ConfigError.live_server_rolled_back(item.nodeid)
         wanted = "database"
     return found._replace(isolation=wanted or default)
+
+
+def asked_of_scope(node: pytest.Collector, items: Iterable[pytest.Item], default: str) -> str:
+    """The isolation of data made for all tests of ``node``: real commits if any of them has them."""
+    inside = (item for item in items if node in item.listchain() and database_fixtures(item))
+    return "database" if any(asked(item, default).isolation == "database" for item in inside) else "rollback"
 
 
 def isolate(item: Any) -> None:

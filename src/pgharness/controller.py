@@ -104,6 +104,12 @@ class RemoteRun:
     def restore(self, worker: str) -> None:
         self._ask("restore", worker)
 
+    def keep(self, worker: str, level: int) -> None:
+        self._ask("keep", worker, level)
+
+    def forget(self, worker: str, level: int) -> None:
+        self._ask("forget", worker, level)
+
     def stock(self, worker: str) -> None:
         self._ask("stock", worker)
 

@@ -144,6 +144,24 @@ class Databases:
         """Begin to make what `restore` will need, without waiting for it."""
         self._ask(self._workshop(worker).stock())
 
+    def keep(self, worker: str, level: int) -> None:
+        """Make the clones of ``worker`` from its database as it stands; connections to it end.
+
+        ``level`` is that of `Workshop.keep`.
+
+        Raises:
+            DatabaseError: The server refuses, or connections to the database do not end.
+        """
+        self._ask(self._workshop(worker).keep(level))
+
+    def forget(self, worker: str, level: int) -> None:
+        """As `restore`, from what stood before `keep`.
+
+        Raises:
+            DatabaseError: The server refuses, or connections to the database do not end.
+        """
+        self._ask(self._workshop(worker).forget(level))
+
     def _workshop(self, worker: str) -> Workshop:
         with self._lock:
             if worker not in self._workshops:

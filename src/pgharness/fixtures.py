@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pgharness.http import ExternalHttp
     from pgharness.run import ServerFacts
+    from pgharness.worker import Worker
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,9 +134,30 @@ def pg_database(request: pytest.FixtureRequest, _pg_test: str) -> Database:
 
 def _scope(request: pytest.FixtureRequest) -> Iterator[Database]:
     """The database while data is made for all tests of a module or class; undone after the last."""
-    worker = _harness(request).get_worker()
-    with worker.scope(request.node.nodeid):
-        yield _database(worker.database.server, worker.database.name, "rollback")
+    harness = _harness(request)
+    worker = harness.get_worker()
+    isolation = asking.asked_of_scope(request.node, request.session.items, harness.config.isolation)
+    with worker.scope(request.node.nodeid, isolation), _fixtures_noted(request, worker):
+        yield _database(worker.database.server, worker.database.name, isolation)
+
+
+@contextlib.contextmanager
+def _fixtures_noted(request: pytest.FixtureRequest, worker: Worker) -> Iterator[None]:
+    """Tell ``worker`` when a fixture of wider scope than a test is set up."""
+
+    class Notes:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+            if fixturedef.scope != "function":
+                worker.note_change()
+
+    notes = Notes()
+    plugins = request.config.pluginmanager
+    plugins.register(notes)
+    try:
+        yield
+    finally:
+        plugins.unregister(notes)
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,14 @@ class Provider(Protocol):
         """Begin to make the clone that the worker's next `restore` will need."""
         ...
 
+    def keep(self, worker: str, level: int) -> None:
+        """Have the worker's clones made from its database as it stands, until `forget`."""
+        ...
+
+    def forget(self, worker: str, level: int) -> None:
+        """As `restore`, from what stood before `keep`."""
+        ...
+
     def create_empty(self, worker: str) -> str:
         """The name of a new, empty database."""
         ...
@@ -156,6 +164,17 @@ class Run:
 
     def restore(self, worker: str) -> None:
         self._databases.restore(worker)  # workers do not wait for each other
+        self._count()
+
+    def keep(self, worker: str, level: int) -> None:
+        self._databases.keep(worker, level)
+        self._count()
+
+    def forget(self, worker: str, level: int) -> None:
+        self._databases.forget(worker, level)
+        self._count()
+
+    def _count(self) -> None:
         with self._lock:
             if self.facts is not None:
                 self.facts.clones += 1

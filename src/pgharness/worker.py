@@ -60,6 +60,10 @@ class Worker:
             tls=not self.database.server.owned,
         )
         self._target = target
+        self._level = 0
+        """How many scopes with data that is committed are open, one in the other."""
+        self._changed = False
+        """Whether such data may have been made since the last test."""
         self._used = False
         """Whether a test has run since the database was cloned, and may have used its sequences."""
         known, self._restart = self._ask(self._read)
@@ -113,12 +117,11 @@ class Worker:
         """
         engines, rollback = self.engines, self.engines.rollback
         self._restored()
+        self._keep()
         engines.outsider = ""
         restart = self._restart if reset_sequences else None
         if isolation == "rollback":
             rollback.start(test_id, restart)
-        elif rollback.test is not None:
-            raise IsolationError.scope_and_database(test_id, rollback.test.id)
         else:
             self._make_ready(restart)
         self._used = True
@@ -133,10 +136,48 @@ class Worker:
             raise errors[0]
 
     @contextlib.contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Make data for all tests of the module or class ``name``, undone after the last of them."""
-        with self.test(name, "rollback", reset_sequences=self.config.reset_sequences == "on"):
+    def scope(self, name: str, isolation: Isolation) -> Iterator[None]:
+        """Make data for all tests of the module or class ``name``, undone after the last of them.
+
+        With ``isolation="database"`` the data is committed, and what its tests get are clones of the
+        database with it. Their own isolation may then be either.
+        """
+        if isolation == "rollback":
+            with self.test(name, "rollback", reset_sequences=self.config.reset_sequences == "on"):
+                yield
+            return
+        self._restored()
+        self._keep()
+        restart = self._restart
+        self._level += 1
+        self.note_change()
+        try:
             yield
+        finally:
+            self._restored()
+            level, self._level = self._level, self._level - 1
+            self._changed = False
+            self._restart = restart
+            self._restore(lambda: self.provider.forget(self.name, level))
+            self.engines.real.end()
+            self.engines.isolation = "database" if self._level else None
+
+    def note_change(self) -> None:
+        """A fixture of wider scope than a test is about to be set up: its data belongs to the scope."""
+        if self._level and self.engines.rollback.test is None:
+            self._restored()
+            self._changed = True
+            self.engines.isolation = "database"
+
+    def _keep(self) -> None:
+        """Have the tests of the scope begin with what its fixtures have made."""
+        if self._changed:
+            self._changed = False
+            self.engines.real.end()
+            self.provider.keep(self.name, self._level)
+            self.engines.generation += 1
+            self._restart = self._ask(restart_of)
+            self._used = False
 
     def _make_ready(self, restart: Restart | None) -> None:
         """See that a test with real commits has its clone, and the next one soon."""
@@ -150,19 +191,19 @@ class Worker:
         engines = self.engines
         if isolation == "database":
             engines.isolation = None
-            self._restore()
+            self._restore(lambda: self.provider.restore(self.name))
             engines.real.end()
             return []
         errors = engines.rollback.finish()
         engines.isolation = "rollback" if engines.rollback.test is not None else None
         if any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
-            self._restore()
+            self._restore(lambda: self.provider.restore(self.name))
         return errors
 
-    def _restore(self) -> None:
+    def _restore(self, replace: Callable[[], None]) -> None:
         """Begin to put a fresh clone in the place of the database; pytest goes on meanwhile."""
         self.engines.rollback.disconnect()
-        self._restoring = self._restorer.submit(self.provider.restore, self.name)
+        self._restoring = self._restorer.submit(replace)
         self.engines.generation += 1
         self._used = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Coroutine
 from typing import Any
 
@@ -60,7 +61,8 @@ class Workshop:
     def __init__(self, server: Server, origin: cloning.Source, run: str, worker: str) -> None:
         label = f"pgharness {run} {worker}"
         self._server = server
-        self._origin = origin
+        self._origins = [origin]
+        """The template, and what was kept of modules and classes: clones are made from the last."""
         self._run = run
         self._worker = worker
         self._name = names.worker_database_name(run, worker)
@@ -100,6 +102,35 @@ class Workshop:
             # A moment later: what this loop does now, the thread that waits for the answer cannot.
             asyncio.get_running_loop().call_later(_AFTERWARDS, self._begin)
 
+    async def keep(self, level: int) -> None:
+        """Make the worker's database, as it stands, what its clones are made from until `forget`.
+
+        ``level`` counts from 1, for a class within a module one more than the module's; what was kept
+        at this level before is dropped.
+        """
+        async with self._swapping:
+            async with self._cloning:
+                kept, origin = self._next(), self._origins[0]
+                connection = await self._swapper.get()
+                await self._shut(connection)
+                await connection.execute(f"ALTER DATABASE {quoted(self._name)} RENAME TO {quoted(kept)}")
+                self._standing = False
+                self._cut(level)
+                self._origins.append(dataclasses.replace(origin, name=kept))
+            await self._swap(await self._take())
+            self._begin()
+
+    async def forget(self, level: int) -> None:
+        """Replace the worker's database by a clone of what stood before `keep` at this ``level``."""
+        async with self._swapping, self._cloning:
+            self._cut(level)
+        await self.replace()
+
+    def _cut(self, level: int) -> None:
+        self._used += [origin.name for origin in self._origins[level:]] + self._spares
+        del self._origins[level:]
+        self._spares.clear()
+
     async def close(self) -> None:
         """Finish what is under way and disconnect. Drops nothing more: the ledger knows it all."""
         async with self._swapping:
@@ -127,12 +158,16 @@ class Workshop:
         if self._standing or await ledger.entry(connection, self._name, self._where) is not None:
             used = self._next()
             moves.insert(0, f"ALTER DATABASE {old} RENAME TO {quoted(used)}")
-            await connection.execute(f"ALTER DATABASE {old} ALLOW_CONNECTIONS false")
-            await self._swapper.terminate(self._name)
+            await self._shut(connection)
         await connection.execute("; ".join(moves))  # sent as one, they are one transaction
         self._standing = True
         if used:
             self._used.append(used)
+
+    async def _shut(self, connection: Connection) -> None:
+        """End the connections to the worker's database and let nobody in."""
+        await connection.execute(f"ALTER DATABASE {quoted(self._name)} ALLOW_CONNECTIONS false")
+        await self._swapper.terminate(self._name)
 
     def _begin(self) -> None:
         self._making = self._going(self._making, self._make, needed=len(self._spares) < self._ahead)
@@ -156,7 +191,7 @@ class Workshop:
     async def _make(self) -> None:
         async with self._cloning:
             name = self._next()
-            await cloning.clone(await self._maker.get(), self._server, self._origin, name, self._run)
+            await cloning.clone(await self._maker.get(), self._server, self._origins[-1], name, self._run)
             self._spares.append(name)
 
     async def _drop(self) -> None:

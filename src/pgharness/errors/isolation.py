@@ -161,15 +161,6 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
-    def scope_and_database(cls, test: str, scope: str) -> IsolationError:
-        """A test with real commits in a module or class whose data is held by a transaction."""
-        return cls(
-            f"{test}: isolation='database' cannot see the data made for all tests of {scope}.",
-            cause="That data is held by a transaction that is rolled back after the last of them.",
-            fix=["make the data in the test, or in a fixture of function scope", "move the test elsewhere"],
-        )
-
-    @classmethod
     def left_open(cls, test: str, origins: Iterable[str]) -> IsolationError:
         """Transactions are open as the test ends."""
         error = cls(

@@ -193,11 +193,23 @@ async def test_four(made, db_session):
     await one_more(db_session, 1)
 """
 REAL = """
-import pytest
+import psycopg
+
+@pytest.fixture(scope="module")
+def late(pg_module):
+    with psycopg.connect(pg_module.url) as connection:
+        connection.execute("INSERT INTO made VALUES (3)")
 
 @pytest.mark.pg(isolation="database")
 async def test_five(made, db_session):
-    pass
+    await one_more(db_session, 1)
+
+@pytest.mark.pg(isolation="database")
+async def test_six(late, db_session):
+    await one_more(db_session, 2)
+
+async def test_seven(late, db_session):
+    await one_more(db_session, 2)
 """
 OTHER = """
 from sqlalchemy import text
@@ -209,12 +221,61 @@ async def test_other(db_session):
 
 def test_by_fixtures(project: MakeProject) -> None:
     adopter = project("tiers")
-    adopter.write("tests/api/test_a.py", PROJECT + REAL)
+    adopter.write("tests/api/test_a.py", PROJECT)
     adopter.write("tests/api/test_b.py", OTHER)
 
     result = adopter.pytest("tests/api/test_a.py", "tests/api/test_b.py", "-p", "no:randomly")
 
-    assert "5 passed, 1 error" in result.output, result.output
-    assert (
-        "isolation='database' cannot see the data made for all tests of tests/api/test_a.py." in result.output
-    )
+    assert "5 passed" in result.output, result.output
+
+
+OPTIONS = [[], ["--pg-isolation=database"], ["-n2", "--dist=loadfile"]]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_with_real_commits(project: MakeProject, options: list[str]) -> None:
+    """One test with real commits has the data of its module committed, for all of them."""
+    adopter = project("tiers")
+    adopter.write("tests/api/test_a.py", PROJECT + REAL)
+    adopter.write("tests/api/test_b.py", OTHER)
+
+    result = adopter.pytest("tests/api/test_a.py", "tests/api/test_b.py", "-p", "no:randomly", *options)
+
+    assert "8 passed" in result.output, result.output
+
+
+IDS = """
+import pytest, psycopg
+
+pytestmark = pytest.mark.pg(isolation="database", reset_sequences=True)
+
+@pytest.fixture(scope="module", autouse=True)
+def made(pg_module):
+    with psycopg.connect(pg_module.url) as connection:
+        connection.execute("CREATE TABLE made (id serial)")
+        connection.execute("INSERT INTO made DEFAULT VALUES")
+
+def new_id(database):
+    with psycopg.connect(database.url) as connection:
+        return connection.execute("INSERT INTO made DEFAULT VALUES RETURNING id").fetchone()[0]
+
+@pytest.mark.parametrize("n", range(2))
+def test_real(pg_database, n):
+    assert new_id(pg_database) == 2
+
+@pytest.mark.pg(isolation="rollback")
+@pytest.mark.parametrize("n", range(2))
+def test_rolled_back(pg_database, db_session, n):
+    from sqlalchemy import text
+    insert = text("INSERT INTO made DEFAULT VALUES RETURNING id")
+    assert db_session.execute(insert).scalar() == 2
+"""
+
+
+def test_ids_begin_after_those_of_committed_data(project: MakeProject) -> None:
+    adopter = project("tiers")
+    adopter.write("tests/api/test_a.py", IDS)
+
+    result = adopter.pytest("tests/api/test_a.py", "-o", "pg_driver=psycopg")
+
+    assert "4 passed" in result.output, result.output

@@ -98,14 +98,6 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         "An earlier test has ended the transaction that held it, and has failed for that.\n"
         "To fix this: see to that test first",
     ),
-    "scope_and_database": (
-        IsolationError.scope_and_database("t", "test_a.py"),
-        "t: isolation='database' cannot see the data made for all tests of test_a.py.\n"
-        "That data is held by a transaction that is rolled back after the last of them.\n"
-        "To fix this, either:\n"
-        "  - make the data in the test, or in a fixture of function scope\n"
-        "  - move the test elsewhere",
-    ),
     "leaked by a script": (
         IsolationError.leaked("t", "INSERT INTO a VALUES (1);\n  COMMIT", "a.py:1 in f"),
         "t: the test's transaction was committed or rolled back past the harness.\n"
