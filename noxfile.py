@@ -35,6 +35,7 @@ LOCKS = {
     "typing": True,
     "truth": True,
     "service": False,
+    "telemetry": False,
     "lint": False,
     "build": False,
     "dev": False,

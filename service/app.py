@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from service import problems
+from service.admin.endpoints import router as admin_router
+from service.auth.breaches import BreachedPasswords
 from service.auth.endpoints import router as auth_router
 from service.auth.passwords import PasswordHasher
 from service.auth.tokens import Tokens
@@ -30,7 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Task board", version="1", lifespan=_lifespan)
     app.state.settings = settings or Settings.load()
     problems.install(app)
-    for router in (health_router, auth_router, users_router, tasks_router):
+    for router in (health_router, auth_router, users_router, admin_router, tasks_router):
         app.include_router(router)
     return app
 
@@ -40,12 +42,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     engine = create_engine(settings)
     try:
-        async with PasswordHasher(settings) as hasher:
+        async with PasswordHasher(settings) as hasher, BreachedPasswords(settings) as breached:
             app.state.resources = Resources(
                 settings=settings,
                 engine=engine,
                 session_maker=async_sessionmaker(engine, expire_on_commit=False),
                 hasher=hasher,
+                breached=breached,
                 tokens=Tokens.of(settings),
             )
             yield

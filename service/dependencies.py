@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from service.auth.breaches import BreachedPasswords
 from service.auth.passwords import PasswordHasher
 from service.auth.tokens import Tokens
 from service.settings import Settings
@@ -20,6 +21,7 @@ class Resources:
     engine: AsyncEngine
     session_maker: async_sessionmaker[AsyncSession]
     hasher: PasswordHasher
+    breached: BreachedPasswords
     tokens: Tokens
 
 
@@ -41,6 +43,10 @@ def get_hasher(resources: ResourcesDep) -> PasswordHasher:
     return resources.hasher
 
 
+def get_breached(resources: ResourcesDep) -> BreachedPasswords:
+    return resources.breached
+
+
 def get_tokens(resources: ResourcesDep) -> Tokens:
     return resources.tokens
 
@@ -49,4 +55,5 @@ def get_tokens(resources: ResourcesDep) -> Tokens:
 # told 201 for a row that a deferred constraint then refuses.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 PasswordHasherDep = Annotated[PasswordHasher, Depends(get_hasher)]
+BreachedPasswordsDep = Annotated[BreachedPasswords, Depends(get_breached)]
 TokensDep = Annotated[Tokens, Depends(get_tokens)]

@@ -13,16 +13,29 @@ class InvalidCursorError(DomainError):
 
 
 class WeakPasswordError(DomainError):
-    """The password breaks the policy. ``reasons`` are sentences, one for each rule."""
+    """The password breaks the policy. ``reasons`` are sentences, one for each rule; ``field`` held it."""
 
-    def __init__(self, reasons: Iterable[str]) -> None:
+    def __init__(self, reasons: Iterable[str], field: str = "password") -> None:
         self.reasons = tuple(reasons)
+        self.field = field
         super().__init__("The password is too weak.")
 
 
 class EmailTakenError(DomainError):
     def __init__(self) -> None:
         super().__init__("An account with this e-mail address exists already.")
+
+
+class WrongPasswordError(DomainError):
+    """Somebody who is logged in did not give their present password."""
+
+    def __init__(self) -> None:
+        super().__init__("The current password is not this one.")
+
+
+class NotAdminError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("Only an admin may do this.")
 
 
 class TaskNotFoundError(DomainError):
@@ -56,6 +69,13 @@ class InvalidTokenError(UnauthenticatedError):
 class ExpiredTokenError(UnauthenticatedError):
     def __init__(self) -> None:
         super().__init__("The access token has expired.")
+
+
+class InvalidRefreshTokenError(UnauthenticatedError):
+    """Unknown, used before, or of a session that has ended. Never says which."""
+
+    def __init__(self) -> None:
+        super().__init__("The refresh token is not valid.")
 
 
 class DatabaseUnavailableError(DomainError):

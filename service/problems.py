@@ -33,6 +33,8 @@ KINDS: Mapping[type[errors.DomainError], Kind] = {
     errors.InvalidCursorError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "Invalid cursor"),
     errors.WeakPasswordError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "weak-password", "Weak password"),
     errors.EmailTakenError: Kind(HTTPStatus.CONFLICT, "email-taken", "E-mail address taken"),
+    errors.WrongPasswordError: Kind(HTTPStatus.FORBIDDEN, "wrong-password", "Wrong password"),
+    errors.NotAdminError: Kind(HTTPStatus.FORBIDDEN, "not-admin", "Not an admin"),
     errors.TaskNotFoundError: Kind(HTTPStatus.NOT_FOUND, "task-not-found", "Task not found"),
     errors.MissingTokenError: Kind(HTTPStatus.UNAUTHORIZED, "missing-token", "Missing access token", BEARER),
     errors.WrongCredentialsError: Kind(
@@ -43,6 +45,9 @@ KINDS: Mapping[type[errors.DomainError], Kind] = {
     ),
     errors.ExpiredTokenError: Kind(
         HTTPStatus.UNAUTHORIZED, "expired-token", "Expired access token", INVALID_TOKEN
+    ),
+    errors.InvalidRefreshTokenError: Kind(
+        HTTPStatus.UNAUTHORIZED, "invalid-refresh-token", "Invalid refresh token", BEARER
     ),
     errors.DatabaseUnavailableError: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "Database unavailable", {"Retry-After": "1"}
@@ -125,8 +130,10 @@ def _respond(
 
 
 def _domain_error(request: Request, error: errors.DomainError) -> JSONResponse:
-    reasons = error.reasons if isinstance(error, errors.WeakPasswordError) else ()
-    found = [FieldError(pointer="/body/password", detail=reason) for reason in reasons]
+    found: list[FieldError] = []
+    if isinstance(error, errors.WeakPasswordError):
+        pointer = _pointer(("body", error.field))
+        found = [FieldError(pointer=pointer, detail=reason) for reason in error.reasons]
     return _respond(request, KINDS[type(error)], str(error), found)
 
 

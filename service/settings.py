@@ -60,8 +60,15 @@ class Settings(DatabaseSettings):
 
     token_lifetime: int = Field(default=900, gt=0)
     """Seconds an access token is valid for."""
+    session_lifetime: int = Field(default=30 * 86400, gt=0)
+    """Seconds after which a login has to be made again, however often it was refreshed."""
     token_issuer: str = Field(default="task-board", min_length=1)
     token_audience: str = Field(default="task-board-api", min_length=1)
+
+    breach_url: str = "https://api.pwnedpasswords.com"
+    """Whose range API knows passwords from data breaches. Empty: nobody is asked."""
+    breach_timeout: float = Field(default=2.0, gt=0)
+    """Seconds that may take; afterwards the password passes."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)

@@ -1,4 +1,4 @@
-"""Who is asking."""
+"""Who is asking, and whether they may."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 
 from service.auth.service import AuthServiceDep
-from service.errors import MissingTokenError
+from service.errors import MissingTokenError, NotAdminError
 from service.users.models import User
 
-bearer = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False)
+bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
 
 async def current_user(token: Annotated[str | None, Depends(bearer)], auth: AuthServiceDep) -> User:
@@ -24,3 +24,18 @@ async def current_user(token: Annotated[str | None, Depends(bearer)], auth: Auth
 
 
 CurrentUserDep = Annotated[User, Depends(current_user)]
+
+
+async def current_admin(user: CurrentUserDep) -> User:
+    """The caller, who is an admin.
+
+    Raises:
+        UnauthenticatedError: Nobody knows who asks.
+        NotAdminError: They are not.
+    """
+    if not user.is_admin:
+        raise NotAdminError
+    return user
+
+
+AdminDep = Annotated[User, Depends(current_admin)]

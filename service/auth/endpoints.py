@@ -1,20 +1,35 @@
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from service import problems
-from service.auth.schemas import AccessToken
+from service.auth.schemas import RefreshRequest, TokenPair
 from service.auth.service import AuthServiceDep
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+
+def keep_nowhere(response: Response) -> None:
+    """No cache may keep an answer that holds tokens: RFC 6749 (5.1)."""
+    response.headers["Cache-Control"] = "no-store"
 
 
-@router.post("/token", responses=problems.responses(401, 422))
-async def log_in(
-    form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: AuthServiceDep, response: Response
-) -> AccessToken:
-    """Exchange an e-mail address (as ``username``) and a password for an access token."""
-    token = await auth.log_in(form.username, form.password)
-    response.headers["Cache-Control"] = "no-store"  # RFC 6749 (5.1)
-    return token
+router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+
+
+@router.post("/token", dependencies=[Depends(keep_nowhere)], responses=problems.responses(401, 422))
+async def log_in(form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: AuthServiceDep) -> TokenPair:
+    """Exchange an e-mail address (as ``username``) and a password for an access and a refresh token."""
+    return await auth.log_in(form.username, form.password)
+
+
+@router.post("/refresh", dependencies=[Depends(keep_nowhere)], responses=problems.responses(401, 422))
+async def refresh(request: RefreshRequest, auth: AuthServiceDep) -> TokenPair:
+    """Exchange a refresh token for new tokens. It is good for this once; a second time ends the session."""
+    return await auth.refresh(request.refresh_token.get_secret_value())
+
+
+@router.post("/logout", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(422))
+async def log_out(request: RefreshRequest, auth: AuthServiceDep) -> None:
+    """End the session of a refresh token: its access tokens open nothing any more."""
+    await auth.log_out(request.refresh_token.get_secret_value())

@@ -12,14 +12,15 @@ from service.errors import ExpiredTokenError, InvalidTokenError
 from service.settings import Settings
 
 ALGORITHM = "HS256"
-REQUIRED = ("sub", "iss", "aud", "iat", "exp", "jti")
+REQUIRED = ("sub", "sid", "iss", "aud", "iat", "exp", "jti")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says: whose it is, and which token it is."""
+    """What a valid token says: whose it is, of which session, and which token it is."""
 
     user_id: UUID
+    session_id: UUID
     token_id: UUID
     issued_at: datetime
     expires_at: datetime
@@ -43,11 +44,12 @@ class Tokens:
             lifetime=timedelta(seconds=settings.token_lifetime),
         )
 
-    def issue(self, user_id: UUID) -> str:
-        """A token for ``user_id``, valid from now for ``lifetime``."""
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
+        """A token for ``user_id``, valid from now for ``lifetime`` or until the session ends."""
         issued_at = clock.now()
         claims = {
             "sub": str(user_id),
+            "sid": str(session_id),
             "iss": self.issuer,
             "aud": self.audience,
             "iat": issued_at,
@@ -74,6 +76,7 @@ class Tokens:
             )
             return Claims(
                 user_id=UUID(claims["sub"]),
+                session_id=UUID(claims["sid"]),
                 token_id=UUID(claims["jti"]),
                 issued_at=datetime.fromtimestamp(claims["iat"], UTC),
                 expires_at=datetime.fromtimestamp(claims["exp"], UTC),

@@ -7,7 +7,7 @@ from service.auth.dependencies import CurrentUserDep
 from service.pagination import PageRequestDep
 from service.schemas import Page
 from service.users.models import User
-from service.users.schemas import Account, Profile, Registration
+from service.users.schemas import Account, PasswordChange, Profile, Registration
 from service.users.service import UserServiceDep
 
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/v1/users", tags=["users"])
     "", status_code=HTTPStatus.CREATED, response_model=Account, responses=problems.responses(409, 422)
 )
 async def register(wish: Registration, users: UserServiceDep) -> User:
-    """Make an account."""
+    """Make an account. Whoever comes first is the admin."""
     return await users.register(wish)
 
 
@@ -31,3 +31,9 @@ async def list_users(_: CurrentUserDep, request: PageRequestDep, users: UserServ
 async def read_me(user: CurrentUserDep) -> User:
     """The account of the caller."""
     return user
+
+
+@router.put("/me/password", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(401, 403, 422))
+async def change_password(user: CurrentUserDep, change: PasswordChange, users: UserServiceDep) -> None:
+    """Change one's password, which ends all of one's sessions: log in again with the new one."""
+    await users.change_password(user, change)

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from sqlalchemy import CheckConstraint, Index, String, func
+from sqlalchemy import CheckConstraint, Index, String, false, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.database import Base, Record
@@ -23,6 +23,7 @@ class User(Record, Base):
     """As the user wrote it; two addresses that differ only in case are the same account."""
     name: Mapped[str] = mapped_column(String(80))
     password_hash: Mapped[str] = mapped_column(String(255))
+    is_admin: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     tasks: Mapped[list["Task"]] = relationship(back_populates="owner", lazy="raise", passive_deletes=True)
 

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import exists, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,6 +9,11 @@ from service.database import violated_constraint
 from service.errors import EmailTakenError
 from service.pagination import PageRequest
 from service.users.models import EMAIL_IS_UNIQUE, User
+
+FIRST_USER_LOCK = 0x7461736B
+"""The key of the advisory lock under which the first user is made."""
+
+ANYBODY = select(exists(select(User.id)))
 
 
 class UserRepository:
@@ -31,8 +36,19 @@ class UserRepository:
             raise
         return user
 
+    async def will_be_first(self) -> bool:
+        """Whether there is no user yet; if so, nobody else is told that until this transaction ends."""
+        if await self._session.scalar(ANYBODY):
+            return False
+        await self._session.execute(select(func.pg_advisory_xact_lock(FIRST_USER_LOCK)))
+        return not await self._session.scalar(ANYBODY)
+
     async def get(self, user_id: UUID) -> User | None:
         return await self._session.get(User, user_id)
+
+    async def set_password_hash(self, user_id: UUID, password_hash: str) -> None:
+        query = update(User).where(User.id == user_id).values(password_hash=password_hash)
+        await self._session.execute(query)
 
     async def by_email(self, email: str) -> User | None:
         """The user of an address, whatever its case."""

@@ -25,6 +25,13 @@ class Registration(BaseModel):
     password: Password
 
 
+class PasswordChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    current_password: Password
+    new_password: Password
+
+
 class Profile(BaseModel):
     """What everybody on the team may know of somebody."""
 
@@ -36,6 +43,7 @@ class Profile(BaseModel):
 
 
 class Account(Profile):
-    """What only the user may know of themselves."""
+    """What only the user and the admins may know."""
 
     email: str
+    is_admin: bool

@@ -1,20 +1,24 @@
 """People, their tasks, and ways to be one of them."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import respx
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service import clock
 from service.app import create_app
 from service.auth.dependencies import current_user
 from service.auth.tokens import Tokens
-from service.models import Task, User
+from service.models import LoginSession, Task, User
 
 MakeUser = Callable[..., Awaitable[User]]
 MakeTask = Callable[..., Awaitable[Task]]
 AsUser = Callable[[User], None]
+LogIn = Callable[[User], Awaitable[str]]
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +29,12 @@ def pg_app() -> FastAPI:
         patch.setenv("SERVICE_ARGON2_MEMORY_COST", "8")
         patch.setenv("SERVICE_ARGON2_PARALLELISM", "1")
         return create_app()
+
+
+@pytest.fixture(autouse=True)
+def pwned(external_http: respx.MockRouter) -> respx.Route:
+    """What Have I Been Pwned answers: it knows no password, unless the test says otherwise."""
+    return external_http.get(url__startswith="https://api.pwnedpasswords.com/range/").respond(text="")
 
 
 @pytest.fixture
@@ -77,3 +87,16 @@ def as_user(app: FastAPI) -> AsUser:
 def tokens(app: FastAPI) -> Tokens:
     """What signs the tokens of the app under test."""
     return Tokens.of(app.state.settings)
+
+
+@pytest.fixture
+def log_in(db_session: AsyncSession, tokens: Tokens) -> LogIn:
+    """Start a session of ``user`` as of now, without a password, and return its access token."""
+
+    async def start(user: User) -> str:
+        login = LoginSession(user_id=user.id, expires_at=clock.now() + timedelta(days=30))
+        db_session.add(login)
+        await db_session.commit()
+        return tokens.issue(user.id, login.id)
+
+    return start

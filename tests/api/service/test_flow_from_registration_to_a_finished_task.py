@@ -10,7 +10,9 @@ async def test_a_newcomer_registers_logs_in_and_finishes_a_task(client: AsyncCli
     )
     assert registered.status_code == 201
 
-    login = await client.post("/auth/token", data={"username": "ada@example.org", "password": password})
+    login = await client.post(
+        "/api/v1/auth/token", data={"username": "ada@example.org", "password": password}
+    )
     assert login.status_code == 200
     client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
 

@@ -81,7 +81,7 @@ async def test_the_other_routes_fail_with_a_problem_and_without_details(
     without_database: WithoutDatabase,
 ) -> None:
     async with without_database() as client:
-        response = await client.post("/auth/token", data={"username": "ada", "password": "x"})
+        response = await client.post("/api/v1/auth/token", data={"username": "ada", "password": "x"})
 
     assert response.status_code == 500
     assert response.json() == {
@@ -89,5 +89,5 @@ async def test_the_other_routes_fail_with_a_problem_and_without_details(
         "title": "Internal Server Error",
         "status": 500,
         "detail": "The service failed to answer this request.",
-        "instance": "/auth/token",
+        "instance": "/api/v1/auth/token",
     }

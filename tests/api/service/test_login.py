@@ -1,4 +1,4 @@
-"""POST /auth/token, and what a token opens."""
+"""POST /api/v1/auth/token, and what a token opens."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -17,6 +17,7 @@ PASSWORD = "correct horse battery"
 ALIEN_KEY = "the key of some other service, thirty-two bytes long"
 
 Login = dict[str, str]
+LogIn = Callable[[User], Awaitable[str]]
 
 
 @pytest.fixture
@@ -30,23 +31,28 @@ async def login(make_user: Callable[..., Awaitable[User]]) -> Login:
 async def test_a_login_answers_with_a_token_that_opens_ones_account(
     client: AsyncClient, login: Login
 ) -> None:
-    response = await client.post("/auth/token", data=login)
+    response = await client.post("/api/v1/auth/token", data=login)
     answer = response.json()
     me = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {answer['access_token']}"})
 
     assert response.status_code == 200
-    assert answer == {"access_token": answer["access_token"], "token_type": "bearer", "expires_in": 900}
+    assert answer == {
+        "access_token": answer["access_token"],
+        "token_type": "bearer",
+        "expires_in": 900,
+        "refresh_token": answer["refresh_token"],
+    }
     assert (me.status_code, me.json()["email"]) == (200, "ada@example.org")
 
 
 async def test_the_answer_to_a_login_is_kept_by_no_cache(client: AsyncClient, login: Login) -> None:
-    response = await client.post("/auth/token", data=login)
+    response = await client.post("/api/v1/auth/token", data=login)
 
     assert response.headers["cache-control"] == "no-store"
 
 
 async def test_the_case_of_the_address_does_not_matter(client: AsyncClient, login: Login) -> None:
-    response = await client.post("/auth/token", data={**login, "username": "ADA@Example.ORG"})
+    response = await client.post("/api/v1/auth/token", data={**login, "username": "ADA@Example.ORG"})
 
     assert response.status_code == 200
 
@@ -62,7 +68,7 @@ async def test_the_case_of_the_address_does_not_matter(client: AsyncClient, logi
 async def test_wrong_credentials_are_refused_without_saying_which_was_wrong(
     client: AsyncClient, login: Login, changes: dict[str, str]
 ) -> None:
-    response = await client.post("/auth/token", data={**login, **changes})
+    response = await client.post("/api/v1/auth/token", data={**login, **changes})
 
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
@@ -71,12 +77,12 @@ async def test_wrong_credentials_are_refused_without_saying_which_was_wrong(
         "title": "Wrong credentials",
         "status": 401,
         "detail": "The e-mail address or the password is wrong.",
-        "instance": "/auth/token",
+        "instance": "/api/v1/auth/token",
     }
 
 
 async def test_a_login_needs_both_fields_of_the_form(client: AsyncClient) -> None:
-    response = await client.post("/auth/token", data={"grant_type": "password"})
+    response = await client.post("/api/v1/auth/token", data={"grant_type": "password"})
 
     assert response.status_code == 422
     assert response.json()["errors"] == [
@@ -88,17 +94,17 @@ async def test_a_login_needs_both_fields_of_the_form(client: AsyncClient) -> Non
 async def test_a_hash_of_other_parameters_is_replaced_at_the_next_login(
     client: AsyncClient, login: Login, db_session: AsyncSession
 ) -> None:
-    await client.post("/auth/token", data=login)
+    await client.post("/api/v1/auth/token", data=login)
 
     password_hash = (await db_session.execute(select(User.password_hash))).scalar_one()
     assert password_hash.startswith("$argon2id$v=19$m=8,t=1,p=1$")
-    assert (await client.post("/auth/token", data=login)).status_code == 200
+    assert (await client.post("/api/v1/auth/token", data=login)).status_code == 200
 
 
 async def test_a_failed_login_leaves_the_hash_as_it_is(
     client: AsyncClient, login: Login, db_session: AsyncSession
 ) -> None:
-    await client.post("/auth/token", data={**login, "password": "wrong"})
+    await client.post("/api/v1/auth/token", data={**login, "password": "wrong"})
 
     password_hash = (await db_session.execute(select(User.password_hash))).scalar_one()
     assert password_hash.startswith("$argon2id$v=19$m=8,t=2,p=1$")
@@ -107,6 +113,8 @@ async def test_a_failed_login_leaves_the_hash_as_it_is(
 PROTECTED = [
     ("GET", "/api/v1/users"),
     ("GET", "/api/v1/users/me"),
+    ("PUT", "/api/v1/users/me/password"),
+    ("GET", "/api/v1/admin/users"),
     ("GET", "/api/v1/tasks"),
     ("POST", "/api/v1/tasks"),
     ("GET", "/api/v1/tasks/00000000-0000-0000-0000-000000000000"),
@@ -141,10 +149,10 @@ async def test_another_scheme_is_no_token(client: AsyncClient, header: str) -> N
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 async def test_an_expired_token_is_refused(
-    client: AsyncClient, ada: User, tokens: Tokens, method: str, path: str
+    client: AsyncClient, ada: User, log_in: LogIn, method: str, path: str
 ) -> None:
-    with freeze_time("2026-03-01 12:00:00"):
-        token = tokens.issue(ada.id)
+    with freeze_time("2026-03-01 12:00:00", real_asyncio=True):
+        token = await log_in(ada)
 
     with freeze_time("2026-03-01 12:15:00", real_asyncio=True):
         response = await client.request(method, path, headers={"Authorization": f"Bearer {token}"})
@@ -160,9 +168,9 @@ async def test_an_expired_token_is_refused(
     }
 
 
-async def test_a_token_is_good_until_it_expires(client: AsyncClient, ada: User, tokens: Tokens) -> None:
-    with freeze_time("2026-03-01 12:00:00"):
-        token = tokens.issue(ada.id)
+async def test_a_token_is_good_until_it_expires(client: AsyncClient, ada: User, log_in: LogIn) -> None:
+    with freeze_time("2026-03-01 12:00:00", real_asyncio=True):
+        token = await log_in(ada)
 
     with freeze_time("2026-03-01 12:14:59", real_asyncio=True):
         response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
@@ -171,9 +179,11 @@ async def test_a_token_is_good_until_it_expires(client: AsyncClient, ada: User, 
 
 
 async def test_a_token_that_somebody_else_signed_is_refused(
-    client: AsyncClient, ada: User, tokens: Tokens
+    client: AsyncClient, ada: User, log_in: LogIn, tokens: Tokens
 ) -> None:
-    forged = Tokens(ALIEN_KEY, tokens.issuer, tokens.audience, timedelta(hours=1)).issue(ada.id)
+    genuine = tokens.read(await log_in(ada))
+    alien = Tokens(ALIEN_KEY, tokens.issuer, tokens.audience, timedelta(hours=1))
+    forged = alien.issue(genuine.user_id, genuine.session_id)
 
     response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {forged}"})
 
@@ -189,9 +199,9 @@ async def test_a_token_that_somebody_else_signed_is_refused(
 
 
 async def test_the_token_of_a_deleted_user_opens_nothing(
-    client: AsyncClient, ada: User, tokens: Tokens, db_session: AsyncSession
+    client: AsyncClient, ada: User, log_in: LogIn, db_session: AsyncSession
 ) -> None:
-    token = tokens.issue(ada.id)
+    token = await log_in(ada)
     await db_session.execute(delete(User))
     await db_session.commit()
 

@@ -1,9 +1,11 @@
 """POST /api/v1/users."""
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+import respx
 from freezegun import freeze_time
 from httpx import AsyncClient
 from sqlalchemy import func, select
@@ -31,6 +33,7 @@ async def test_a_registration_answers_with_the_account(client: AsyncClient) -> N
         "id": str(UUID(account["id"])),
         "email": "Ada@example.org",
         "name": "Ada",
+        "is_admin": True,
         "created_at": "2026-03-01T12:00:00Z",
     }
 
@@ -157,3 +160,31 @@ async def test_a_refusal_never_repeats_the_password(client: AsyncClient) -> None
 
     assert response.status_code == 422
     assert "correct horse" not in response.text
+
+
+async def test_a_password_from_a_breach_is_refused(
+    client: AsyncClient, db_session: AsyncSession, pwned: respx.Route
+) -> None:
+    digest = hashlib.sha1(ADA["password"].encode()).hexdigest().upper()  # noqa: S324 (the API's choice)
+    pwned.respond(text=f"{digest[5:]}:9")
+
+    response = await client.post("/api/v1/users", json=ADA)
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [
+        {
+            "pointer": "/body/password",
+            "detail": "It must not be a password that is known from a data breach.",
+        }
+    ]
+    assert await accounts(db_session) == 0
+
+
+async def test_a_registration_succeeds_while_nobody_knows_about_breaches(
+    client: AsyncClient, pwned: respx.Route
+) -> None:
+    pwned.respond(503)
+
+    response = await client.post("/api/v1/users", json=ADA)
+
+    assert (response.status_code, pwned.call_count) == (201, 1)

@@ -27,6 +27,7 @@ async def test_me_is_the_account_of_the_caller(
         "id": str(ada.id),
         "email": "ada@example.org",
         "name": "Ada",
+        "is_admin": False,
         "created_at": "2026-03-01T12:00:00Z",
     }
 

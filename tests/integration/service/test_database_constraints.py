@@ -20,6 +20,8 @@ BROKEN = {
     "ck_tasks_description_length": INSERT_TASK + f"VALUES ({ADA}, 't', repeat('x', 10001), 'todo', 'low')",
     "ck_tasks_status_known": INSERT_TASK + f"VALUES ({ADA}, 't', '', 'lost', 'low')",
     "ck_tasks_priority_known": INSERT_TASK + f"VALUES ({ADA}, 't', '', 'todo', 'urgent')",
+    "ck_refresh_tokens_digest_is_sha256": "INSERT INTO refresh_tokens (session_id, digest) "
+    "VALUES (gen_random_uuid(), 'too short')",
     "fk_tasks_owner_id_users": INSERT_TASK + "VALUES (gen_random_uuid(), 't', '', 'todo', 'low')",
 }
 

@@ -16,6 +16,7 @@ from service.settings import Settings
 
 KEY = "a key of at least thirty-two bytes, for HS256"
 ADA = UUID("0ada0ada-0000-4000-8000-000000000001")
+LOGIN = UUID("00000000-0000-4000-8000-000000000003")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKENS = Tokens(key=KEY, issuer="task-board", audience="api", lifetime=timedelta(minutes=15))
 
@@ -24,6 +25,7 @@ def claims(**changes: Any) -> dict[str, Any]:
     """What a token of ours claims at noon, with some claims changed; None leaves one out."""
     ours = {
         "sub": str(ADA),
+        "sid": str(LOGIN),
         "iss": "task-board",
         "aud": "api",
         "iat": NOON,
@@ -35,11 +37,12 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 def test_a_token_says_whose_it_is_and_how_long_it_is_valid() -> None:
     with freeze_time(NOON):
-        token = TOKENS.issue(ADA)
+        token = TOKENS.issue(ADA, LOGIN)
         read = TOKENS.read(token)
 
     assert read == Claims(
         user_id=ADA,
+        session_id=LOGIN,
         token_id=read.token_id,
         issued_at=NOON,
         expires_at=datetime(2026, 3, 1, 12, 15, tzinfo=UTC),
@@ -48,11 +51,12 @@ def test_a_token_says_whose_it_is_and_how_long_it_is_valid() -> None:
 
 def test_a_token_carries_all_registered_claims_and_nothing_else() -> None:
     with freeze_time(NOON):
-        token = TOKENS.issue(ADA)
+        token = TOKENS.issue(ADA, LOGIN)
         payload = jwt.decode(token, options={"verify_signature": False})
 
     assert payload == {
         "sub": "0ada0ada-0000-4000-8000-000000000001",
+        "sid": "00000000-0000-4000-8000-000000000003",
         "iss": "task-board",
         "aud": "api",
         "iat": 1772366400,
@@ -63,14 +67,14 @@ def test_a_token_carries_all_registered_claims_and_nothing_else() -> None:
 
 def test_two_tokens_of_the_same_moment_can_be_told_apart() -> None:
     with freeze_time(NOON):
-        first, second = TOKENS.read(TOKENS.issue(ADA)), TOKENS.read(TOKENS.issue(ADA))
+        first, second = TOKENS.read(TOKENS.issue(ADA, LOGIN)), TOKENS.read(TOKENS.issue(ADA, LOGIN))
 
     assert first.token_id != second.token_id
 
 
 def test_a_token_is_valid_until_the_second_it_expires() -> None:
     with freeze_time(NOON) as clock:
-        token = TOKENS.issue(ADA)
+        token = TOKENS.issue(ADA, LOGIN)
 
         clock.tick(timedelta(minutes=14, seconds=59))
         assert TOKENS.read(token).user_id == ADA
@@ -102,6 +106,7 @@ def test_a_token_that_lacks_a_claim_is_not_valid(left_out: str) -> None:
         pytest.param({"iss": "somebody-else"}, id="another issuer"),
         pytest.param({"aud": "another-api"}, id="meant for another audience"),
         pytest.param({"sub": "ada"}, id="a subject that is no user's id"),
+        pytest.param({"sid": "1"}, id="a session that is no id"),
         pytest.param({"jti": "1"}, id="an id of another form"),
         pytest.param(
             {"iat": NOON + timedelta(hours=1), "exp": NOON + timedelta(hours=2)}, id="of the future"

@@ -1,0 +1,64 @@
+"""Two transactions that would both make the first user: the second waits for the first to end."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from service.models import User
+from service.users.repository import UserRepository
+
+pytestmark = pytest.mark.pg(isolation="database")
+
+
+class Database(Protocol):
+    @property
+    def asyncpg_url(self) -> str: ...
+
+
+@pytest.fixture
+async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(pg_database.asyncpg_url)
+    yield engine
+    await engine.dispose()
+
+
+def ada() -> User:
+    return User(email="ada@example.org", name="Ada", password_hash="-", is_admin=True)
+
+
+async def test_whoever_comes_second_is_not_told_to_be_first(engine: AsyncEngine) -> None:
+    async with AsyncSession(engine) as one, AsyncSession(engine) as other:
+        assert await UserRepository(one).will_be_first()
+        await UserRepository(one).add(ada())
+
+        await other.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            await UserRepository(other).will_be_first()
+        await other.rollback()
+        await one.commit()
+
+        assert not await UserRepository(other).will_be_first()
+
+
+async def test_if_the_first_gives_up_the_next_is_first(engine: AsyncEngine) -> None:
+    async with AsyncSession(engine) as one, AsyncSession(engine) as other:
+        await UserRepository(one).will_be_first()
+        await UserRepository(one).add(ada())
+        await one.rollback()
+
+        assert await UserRepository(other).will_be_first()
+
+
+async def test_once_there_is_somebody_nobody_waits(engine: AsyncEngine) -> None:
+    async with AsyncSession(engine) as one, AsyncSession(engine) as other:
+        await UserRepository(one).add(ada())
+        await one.commit()
+
+        await UserRepository(one).will_be_first()
+
+        await other.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        assert not await UserRepository(other).will_be_first()
