@@ -2,10 +2,9 @@
 
 import sys
 
-import uvicorn
 from pydantic import ValidationError
 
-from service.app import create_app
+from service.serving import serve
 from service.settings import Settings
 
 
@@ -16,7 +15,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
+    serve(settings)
     return 0
 
 

@@ -15,6 +15,7 @@ from service.auth.tokens import Tokens
 from service.database import create_engine
 from service.dependencies import Resources
 from service.health.endpoints import router as health_router
+from service.health.service import Stopping
 from service.settings import Settings
 from service.tasks.endpoints import router as tasks_router
 from service.users.endpoints import router as users_router
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     app = FastAPI(title="Task board", version="1", lifespan=_lifespan)
     app.state.settings = settings or Settings.load()
+    app.state.stopping = Stopping()
     problems.install(app)
     for router in (health_router, auth_router, users_router, admin_router, tasks_router):
         app.include_router(router)

@@ -81,3 +81,8 @@ class InvalidRefreshTokenError(UnauthenticatedError):
 class DatabaseUnavailableError(DomainError):
     def __init__(self) -> None:
         super().__init__("The database does not answer.")
+
+
+class StoppingError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("This process has been told to stop.")

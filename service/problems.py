@@ -49,6 +49,7 @@ KINDS: Mapping[type[errors.DomainError], Kind] = {
     errors.InvalidRefreshTokenError: Kind(
         HTTPStatus.UNAUTHORIZED, "invalid-refresh-token", "Invalid refresh token", BEARER
     ),
+    errors.StoppingError: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "Stopping"),
     errors.DatabaseUnavailableError: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "Database unavailable", {"Retry-After": "1"}
     ),

@@ -72,6 +72,8 @@ class Settings(DatabaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    drain_seconds: float = Field(default=0, ge=0)
+    """How long the process goes on serving after SIGTERM, while load balancers turn elsewhere."""
 
     pool_size: int = Field(default=5, gt=0)
     pool_overflow: int = Field(default=10, ge=0)

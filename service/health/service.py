@@ -1,10 +1,18 @@
 import asyncio
+import dataclasses
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.database import UNAVAILABLE
 from service.errors import DatabaseUnavailableError
+
+
+@dataclasses.dataclass(slots=True)
+class Stopping:
+    """Whether this process has been told to stop: it still serves, and wants no more to do."""
+
+    requested: bool = False
 
 
 async def ask_database(engine: AsyncEngine, patience: float) -> None:
