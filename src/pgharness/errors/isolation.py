@@ -1,16 +1,14 @@
-"""What rollback isolation refuses, and what its transactions found out."""
+"""What the transactions of rollback isolation find out."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
 
-from pgharness.errors.base import HarnessError
-
-_WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of its own, with real commits'
+from pgharness.errors.refused import WAY_OUT, RefusedError
 
 
-class IsolationError(HarnessError):
+class IsolationError(RefusedError):
     """Rollback isolation cannot behave as separate connections would."""
 
     leaked_rows = False
@@ -26,7 +24,7 @@ class IsolationError(HarnessError):
             f"{test}: the transaction begun at {origin} was rolled back{at}, and others had written meanwhile.",
             cause="On separate connections their work would have stayed; inside one transaction it is undone too.",
             checked=[f"also undone: the work of the transaction begun at {other}" for other in others],
-            fix=["end the first transaction (commit, rollback or close) before the others write", _WAY_OUT],
+            fix=["end the first transaction (commit, rollback or close) before the others write", WAY_OUT],
         )
 
     @classmethod
@@ -36,7 +34,7 @@ class IsolationError(HarnessError):
             f"{test}: the {level} transaction begun at {origin} goes on after others have written.",
             cause="On a connection of its own it would not see their rows; inside one transaction it does.",
             checked=[f"written meanwhile: by the transaction begun at {other}" for other in others],
-            fix=[_WAY_OUT],
+            fix=[WAY_OUT],
         )
 
     @classmethod
@@ -49,7 +47,7 @@ class IsolationError(HarnessError):
             fix=[
                 "commit what the test arranges: await db_session.commit() is rolled back with the test",
                 "pg_strict = off",
-                _WAY_OUT,
+                WAY_OUT,
             ],
         )
 
@@ -60,7 +58,7 @@ class IsolationError(HarnessError):
             f"{test}: the transaction begun at {newcomer} overlaps the one begun at {origin}, "
             f"which has set {name} for itself alone.",
             cause="Inside one transaction SET LOCAL holds for both.",
-            fix=["end the first transaction before the other begins", _WAY_OUT],
+            fix=["end the first transaction before the other begins", WAY_OUT],
         )
 
     @classmethod
@@ -73,7 +71,7 @@ class IsolationError(HarnessError):
             f"had written: {message}",
             cause="Inside one transaction PostgreSQL checks the rows of both, and theirs may not be complete yet.",
             checked=[f"not committed yet: the transaction begun at {other}" for other in others],
-            fix=["end the other transaction first", _WAY_OUT],
+            fix=["end the other transaction first", WAY_OUT],
         )
 
     @classmethod
@@ -82,7 +80,7 @@ class IsolationError(HarnessError):
         return cls(
             f"{test}: a command that opens or closes a transaction was interrupted.",
             cause="What PostgreSQL has done of it is not known, so nothing more is read from this transaction.",
-            fix=["cancel or time out statements rather than the start of a transaction", _WAY_OUT],
+            fix=["cancel or time out statements rather than the start of a transaction", WAY_OUT],
         )
 
     @classmethod
@@ -94,7 +92,7 @@ class IsolationError(HarnessError):
             checked=[f"the last that may have: {textwrap.shorten(statement, 80)!r} sent at {where}"]
             if statement
             else (),
-            fix=["end transactions through the session or the connection, not in SQL text", _WAY_OUT],
+            fix=["end transactions through the session or the connection, not in SQL text", WAY_OUT],
         )
         error.leaked_rows = True
         return error
@@ -106,7 +104,7 @@ class IsolationError(HarnessError):
             f"{test}: {textwrap.shorten(statement, 80)!r} was committed at {where}, on a connection opened past "
             "SQLAlchemy.",
             cause="Such a connection does not join the test's transaction; the database has been made anew.",
-            fix=["go through a SQLAlchemy engine", _WAY_OUT],
+            fix=["go through a SQLAlchemy engine", WAY_OUT],
         )
         error.leaked_rows = True
         return error
@@ -117,7 +115,7 @@ class IsolationError(HarnessError):
         return cls(
             f"{test}: an advisory lock of the session, taken at {where}, is still held as the test ends.",
             cause="pg_advisory_lock outlives the transaction; in a pool the next to get the connection has it.",
-            fix=["use pg_advisory_xact_lock, or call pg_advisory_unlock", _WAY_OUT],
+            fix=["use pg_advisory_xact_lock, or call pg_advisory_unlock", WAY_OUT],
         )
 
     @classmethod
@@ -174,45 +172,12 @@ class IsolationError(HarnessError):
         return error
 
     @classmethod
-    def two_loops(cls, test: str) -> IsolationError:
-        """A second event loop asked for a connection while the first cannot answer."""
-        return cls(
-            f"{test}: a second event loop asked for the database while the test's own loop is blocked or idle.",
-            cause="The test's transaction lives on the loop of the test; a synchronous client inside an async "
-            "test, or a fixture on another loop scope, runs a loop of its own.",
-            fix=[
-                "use the async `client` fixture in async tests, or make the test a plain `def`",
-                "give tests and fixtures one loop: asyncio_default_test_loop_scope = "
-                "asyncio_default_fixture_loop_scope",
-                _WAY_OUT,
-            ],
-        )
-
-    @classmethod
     def connection_lost(cls, test: str) -> IsolationError:
         """The physical connection closed in the middle of the test."""
         return cls(
             f"{test}: the connection that holds the test's transaction was closed by the server.",
             cause="pg_terminate_backend or a server that stopped; what the test had written is gone.",
-            fix=[_WAY_OUT],
-        )
-
-    @classmethod
-    def not_in_transaction(cls, test: str, message: str) -> IsolationError:
-        """A statement that PostgreSQL refuses inside any transaction."""
-        return cls(
-            f"{test}: PostgreSQL refused a statement inside the test's transaction: {message}",
-            cause="Under rollback isolation every statement runs inside one, AUTOCOMMIT or not.",
-            fix=[_WAY_OUT],
-        )
-
-    @classmethod
-    def raw_control(cls, test: str, sql: str, where: str) -> IsolationError:
-        """Transaction control sent as SQL text, which a savepoint cannot stand for."""
-        return cls(
-            f"{test}: {sql!r} was sent as SQL at {where}.",
-            cause="Inside the test's transaction it would end or leave it, and the test would leak.",
-            fix=["use the session's or connection's own commit() and rollback()", _WAY_OUT],
+            fix=[WAY_OUT],
         )
 
     @classmethod
@@ -225,76 +190,13 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
-    def not_offered(cls, name: str) -> IsolationError:
-        """A driver method for which a savepoint cannot stand."""
-        return cls(
-            f"{name} is not available on a connection that has joined a test's transaction.",
-            cause="It acts on the physical connection, which other sessions of the test share.",
-            fix=[_WAY_OUT],
-        )
-
-    @classmethod
-    def outside_test(cls, where: str, test: str) -> IsolationError:
-        """An engine connected to the worker's database and no test has asked for it."""
-        if test:
-            failed = f"{test} reached the test database at {where} without asking for it."
-            cause = "Only tests that ask for the database have a transaction to be rolled back."
-            fix = [
-                "name a fixture of the harness in the test (db_session, client, pg_database)",
-                'ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini',
-                "mark the test @pytest.mark.pg",
-            ]
-        else:
-            failed = f"the test database was reached at {where} while no test was running."
-            cause = "A fixture of module or session scope, or a task that outlived its test; nothing would undo it."
-            fix = [
-                "if it makes the database or its tables, delete it: the harness has run the migrations",
-                "make the fixture function-scoped",
-            ]
-        return cls(failed, cause=cause, fix=fix)
-
-    @classmethod
-    def two_drivers(cls, test: str, first: str, second: str, where: str) -> IsolationError:
-        """Engines of two drivers in one test: two physical connections cannot share a transaction."""
-        return cls(
-            f"{test}: an engine on {second} connected at {where}, and the test's transaction is on {first}.",
-            cause="Two drivers hold two connections, and neither would see the other's rows.",
-            fix=[
-                f"if only db_session is on {first}, set pg_driver = {second!r}",
-                _WAY_OUT,
-            ],
-        )
-
-    @classmethod
-    def unknown_driver(cls, test: str, driver: str, where: str) -> IsolationError:
-        """An engine of a driver that cannot be joined."""
-        return cls(
-            f"{test}: an engine on the driver {driver!r} connected to the test database at {where}.",
-            cause="Rollback isolation joins asyncpg and psycopg (3), synchronous and asynchronous.",
-            fix=[
-                "if a fixture makes or empties tables there, delete it: the harness has run the migrations",
-                "use postgresql+asyncpg:// or postgresql+psycopg://",
-                _WAY_OUT,
-            ],
-        )
-
-    @classmethod
-    def second_role(cls, test: str, role: str, owner: str, where: str) -> IsolationError:
-        """An engine that logs in as somebody else."""
-        return cls(
-            f"{test}: an engine connected as {role!r} at {where}, and the test's transaction belongs to {owner!r}.",
-            cause="A transaction has one login; joined, the engine would have the rights of the other role.",
-            fix=[_WAY_OUT],
-        )
-
-    @classmethod
     def busy(cls, test: str, where: str, seconds: float, statement: str, other: str) -> IsolationError:
         """Another session's statement did not end within pg_lock_timeout."""
         return cls(
             f"{test}: the session of {where} waited {seconds:g} s for the one of {other}, whose statement has not "
             f"ended: {textwrap.shorten(statement, 80)!r}.",
             cause="Sessions of one test share one connection, and each waits for the other's statement.",
-            fix=["let one statement end before the other begins", "raise --pg-lock-timeout", _WAY_OUT],
+            fix=["let one statement end before the other begins", "raise --pg-lock-timeout", WAY_OUT],
         )
 
     @classmethod
@@ -308,14 +210,5 @@ class IsolationError(HarnessError):
             cause="A connection that has not joined the test's transaction holds it: one opened past SQLAlchemy, or "
             "by another process.",
             checked=[f"in a transaction: {holder}" for holder in holders],
-            fix=["end the other transaction first", "raise --pg-lock-timeout", _WAY_OUT],
-        )
-
-    @classmethod
-    def own_creator(cls, test: str, where: str) -> IsolationError:
-        """An engine that makes its connections itself cannot be joined."""
-        return cls(
-            f"{test}: an engine with a creator of its own connected to the test database at {where}.",
-            cause="create_engine(creator=...) and async_creator= bypass the event by which engines join.",
-            fix=["give the engine a URL in tests", _WAY_OUT],
+            fix=["end the other transaction first", "raise --pg-lock-timeout", WAY_OUT],
         )
