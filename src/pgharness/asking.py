@@ -10,7 +10,7 @@ import pytest
 from pgharness.errors import ConfigError
 from pgharness.harness import DATABASE_FIXTURES, Asked, marker
 
-_OURS = ("pgharness.fixtures", "pgharness.live")
+_OURS = ("pgharness.fixtures", "pgharness.clients", "pgharness.live")
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
 
 

@@ -1,26 +1,22 @@
-"""The fixtures a test names, and the small ones that a project overrides."""
+"""The fixtures around the database: its isolation, its sessions, the server."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import inspect
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgharness import asking, guard, loops
-from pgharness.harness import FAILED, KEY, Harness
+from pgharness import asking, loops
+from pgharness.harness import FAILED, Harness, harness_of
 
 if TYPE_CHECKING:
-    import httpx
-    import respx
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
-    from pgharness.http import ExternalHttp
     from pgharness.run import ServerFacts
     from pgharness.worker import Worker
 
@@ -64,15 +60,10 @@ def _database(server: ServerFacts, name: str, isolation: str) -> Database:
     )
 
 
-def _harness(request: pytest.FixtureRequest) -> Harness:
-    """Not a fixture: each test's fixtures would leave a finalizer with one of session scope, for ever."""
-    return request.config.stash[KEY]
-
-
 @pytest.fixture
 def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
     """The isolation of one test: set up before its other fixtures, ended after them."""
-    harness = _harness(request)
+    harness = harness_of(request)
     item = request.node
     asked = asking.asked(item, harness.config.isolation)
     reset = asked.reset_sequences
@@ -106,7 +97,7 @@ def _overrides_restored(app: Any) -> contextlib.AbstractContextManager[None]:
 
 def _disconnect_with_loop(request: pytest.FixtureRequest) -> Iterator[None]:
     """Close the worker's connections before the loop of this scope ends; set up after it, so gone first."""
-    harness = _harness(request)
+    harness = harness_of(request)
     yield
     if harness.worker is not None:
         harness.worker.engines.rollback.disconnect()
@@ -121,20 +112,20 @@ _pg_class_connections = pytest.fixture(scope="class")(_disconnect_with_loop)
 @pytest.fixture(scope="session")
 def pg_server(request: pytest.FixtureRequest) -> PgServer:
     """The PostgreSQL server of this run."""
-    server = _harness(request).get_worker().database.server
+    server = harness_of(request).get_worker().database.server
     return PgServer(server.version, server.backend, server.address.url())
 
 
 @pytest.fixture
 def pg_database(request: pytest.FixtureRequest, _pg_test: str) -> Database:
     """This test's database: migrated, and empty of what other tests wrote."""
-    database = _harness(request).get_worker().database
+    database = harness_of(request).get_worker().database
     return _database(database.server, database.name, _pg_test)
 
 
 def _scope(request: pytest.FixtureRequest) -> Iterator[Database]:
     """The database while data is made for all tests of a module or class; undone after the last."""
-    harness = _harness(request)
+    harness = harness_of(request)
     worker = harness.get_worker()
     isolation = asking.asked_of_scope(request.node, request.session.items, harness.config.isolation)
     with worker.scope(request.node.nodeid, isolation), _fixtures_noted(request, worker):
@@ -175,7 +166,7 @@ def pg_class(request: pytest.FixtureRequest) -> Iterator[Database]:
 @pytest.fixture
 def pg_empty_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A new, empty database of this test's own with real connections, for tests of migrations."""
-    harness = _harness(request)
+    harness = harness_of(request)
     server = harness.get_worker().database.server
     provider = harness.provider
     name = provider.create_empty(harness.worker_name)
@@ -206,7 +197,7 @@ def db_session(
     """
     from pgharness import sessions  # noqa: PLC0415 - only tests that ask
 
-    driver = _session_driver(_harness(request))
+    driver = _session_driver(harness_of(request))
     if driver == "psycopg" and not inspect.iscoroutinefunction(request.node.obj):
         yield from sessions.sync_session(pg_database.psycopg_url, pg_session_options)
     else:
@@ -225,101 +216,3 @@ def _session_driver(harness: Harness) -> str:
         if name in text and ("psycopg" if name == "asyncpg" else "asyncpg") not in text:
             return name
     return connected[0] if connected else "asyncpg"
-
-
-# -- the app ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def pg_app(request: pytest.FixtureRequest) -> Any:
-    """The application named by ``pg_app``, made once per worker. Override it to build it otherwise."""
-    harness = _harness(request)
-    from pgharness.web import load  # noqa: PLC0415 - loads httpx
-
-    if harness.app is None:
-        config = harness.config
-        harness.app = load(config.app, config.sources["app"])
-    return harness.app
-
-
-@pytest.fixture
-def app(pg_app: Any) -> Iterator[Any]:
-    """The application the clients talk to; its ``dependency_overrides`` are restored after the test."""
-    from pgharness.web import overrides_restored  # noqa: PLC0415 - loads httpx
-
-    with overrides_restored(pg_app):
-        yield pg_app
-
-
-@pytest.fixture
-def pg_client_options() -> dict[str, Any]:
-    """Override to change the clients: ``base_url``, ``headers``, ``raise_app_exceptions`` and so on."""
-    return {}
-
-
-@pytest.fixture
-def client(
-    app: Any,
-    pg_database: Database,  # noqa: ARG001 - asked for, so that the test is isolated
-    pg_client_options: dict[str, Any],
-) -> Iterator[httpx.AsyncClient]:
-    """An `httpx.AsyncClient` that talks to the app in this process, its lifespan run."""
-    import httpx  # noqa: PLC0415 - only tests that ask
-
-    from pgharness.web import AppTransport, Lifespan  # noqa: PLC0415 - the same
-
-    options: dict[str, Any] = {"base_url": "http://testserver", **pg_client_options}
-    lifespan = Lifespan(app)
-    transport = AppTransport(app, lifespan, raise_app_exceptions=options.pop("raise_app_exceptions", True))
-    yield httpx.AsyncClient(transport=transport, **options)
-    lifespan.stop()
-
-
-@pytest.fixture
-def sync_client(
-    request: pytest.FixtureRequest,
-    app: Any,
-    pg_database: Database,  # noqa: ARG001 - asked for, so that the test is isolated
-    pg_client_options: dict[str, Any],
-) -> Iterator[Any]:
-    """Starlette's `TestClient` on the app, its lifespan run, for tests that are not async."""
-    with warnings.catch_warnings():  # which of httpx and httpx2 a project has is not its tests' affair
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", message=".*starlette.testclient.*")
-        from starlette.testclient import TestClient  # noqa: PLC0415 - only tests that ask
-
-    class Client(TestClient):
-        async def wait_shutdown(self) -> None:
-            await super().wait_shutdown()
-            await connections.end_here()  # the client's loop ends now
-
-    connections = _harness(request).get_worker().engines.real
-    options = dict(pg_client_options)
-    raises = options.pop("raise_app_exceptions", True)
-    with Client(app, raise_server_exceptions=raises, **options) as made:
-        yield made
-
-
-@pytest.fixture
-def external_http(request: pytest.FixtureRequest) -> respx.MockRouter:
-    """The respx router of this test: what it does not route is refused, naming the request."""
-    router: ExternalHttp = _harness(request).get_http()
-    policy = guard.current
-    router.begin(
-        request.node.nodeid, named=True, allowed=policy.allowed if policy is not None else frozenset()
-    )
-    return router
-
-
-def with_lifespan(function: Callable[..., Any], client: httpx.AsyncClient) -> Callable[..., Any]:
-    """``function``, an async test, with the client's lifespan started before its first line."""
-    import functools  # noqa: PLC0415 - only tests that ask
-
-    lifespan = client._transport.lifespan  # type: ignore[attr-defined]  # noqa: SLF001 - our own transport
-
-    @functools.wraps(function)
-    async def started(*args: Any, **kwargs: Any) -> Any:
-        await lifespan.start()
-        return await function(*args, **kwargs)
-
-    return started

@@ -203,6 +203,14 @@ def _handover(environ: Mapping[str, str]) -> dict[str, Any] | None:
     return handover if handover["pid"] == os.getppid() else None
 
 
+def harness_of(request: pytest.FixtureRequest) -> Harness:
+    """The harness of this process.
+
+    No fixture: each test's own would leave a finalizer with one of session scope, for ever.
+    """
+    return request.config.stash[KEY]
+
+
 def usage_error(error: HarnessError) -> pytest.UsageError:
     return pytest.UsageError(str(error))
 

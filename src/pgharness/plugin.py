@@ -7,12 +7,21 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from pgharness import asking, guard, report
-from pgharness import config as options
+from pgharness.clients import (  # noqa: F401 - pytest finds fixtures by name in a plugin
+    app,
+    client,
+    external_http,
+    pg_app,
+    pg_client_options,
+    sync_client,
+    with_lifespan,
+)
+from pgharness.config import resolve
 from pgharness.errors import HarnessError, TierError
 from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     _pg_class_connections,
@@ -20,43 +29,24 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
     _pg_package_connections,
     _pg_session_connections,
     _pg_test,
-    app,
-    client,
     db_session,
-    external_http,
-    pg_app,
     pg_class,
-    pg_client_options,
     pg_database,
     pg_empty_database,
     pg_module,
     pg_server,
     pg_session_options,
-    sync_client,
-    with_lifespan,
 )
 from pgharness.harness import FAILED, KEY, Harness, usage_error
 from pgharness.live import add_log, live_server  # noqa: F401 - the same
+from pgharness.options import declare
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
 _TIER: pytest.StashKey[str | None] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("pgharness", "real PostgreSQL for tests (pgharness)")
-    for option in options.OPTIONS:
-        help_text = f"{option.help} (ini {option.ini}, environment {option.env})"
-        if option.choices:
-            help_text += f" Default: {option.default}; one of {', '.join(option.choices)}."
-        elif option.default:
-            help_text += f" Default: {option.default}."
-        action = "append" if option.kind == "lines" else "store"
-        group.addoption(
-            option.flag, action=action, dest=option.ini, default=None, metavar=option.metavar,
-            help=help_text.replace("%", "%%"),
-        )  # fmt: skip
-        lines: Literal["linelist", "string"] = "linelist" if option.kind == "lines" else "string"
-        parser.addini(option.ini, option.help, type=lines, default=None)
+    declare(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -82,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _resolve(config: pytest.Config, namespace: Any) -> None:
     root = config.inipath.parent if config.inipath is not None else config.rootpath
     try:
-        resolved = options.resolve(
+        resolved = resolve(
             command_line=lambda name: getattr(namespace, name, None),
             ini=config.getini,
             environ=os.environ,

@@ -17,7 +17,8 @@ from testcontainers.core import config as testcontainers_settings
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import Reaper
 
-from pgharness.config import OPTIONS, Config
+from pgharness.config import Config
+from pgharness.options import OPTIONS
 from pgharness.server import failures
 from pgharness.server.base import Address
 from pgharness.server.connect import Login, log_in

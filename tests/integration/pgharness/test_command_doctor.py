@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from pgharness import config, doctor
+from pgharness import doctor
 from pgharness.doctor import Finding
 from pgharness.fixtures import PgServer
+from pgharness.options import OPTIONS
 from tests.integration.pgharness.conftest import MakeProject
 from tests.support.project import Project
 from tests.support.server_runs import make_config
@@ -110,6 +111,6 @@ def test_what_a_run_would_take(options: dict[str, str], works: dict[str, bool], 
 
 
 def test_every_backend_but_auto_is_looked_at() -> None:
-    option = next(option for option in config.OPTIONS if option.name == "backend")
+    option = next(option for option in OPTIONS if option.name == "backend")
 
     assert set(doctor.BACKENDS) == set(option.choices) - {"auto"}

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pgharness.config import OPTIONS, Config, Option, resolve
+from pgharness.config import Config, resolve
 from pgharness.errors import ConfigError
+from pgharness.options import OPTIONS, Option
 
 ROOT = Path("/project")
 OPTION = {option.name: option for option in OPTIONS}

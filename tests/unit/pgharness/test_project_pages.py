@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from docs import write_options
-from pgharness import fixtures, live
-from pgharness.config import OPTIONS
+from pgharness import clients, fixtures, live
+from pgharness.options import OPTIONS
 from tests.support import project_files
 
 PAGES = [pytest.param(page, id=str(page.relative_to(project_files.ROOT))) for page in project_files.pages()]
@@ -25,7 +25,7 @@ def public_fixtures() -> set[str]:
 def definitions() -> dict[str, object]:
     """The fixtures a project may use, by name."""
     kind = type(fixtures.pg_database)
-    found = {**vars(fixtures), **vars(live)}
+    found = {**vars(fixtures), **vars(clients), **vars(live)}
     return {
         name: value for name, value in found.items() if isinstance(value, kind) and not name.startswith("_")
     }
