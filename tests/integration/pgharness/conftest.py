@@ -1,13 +1,19 @@
-"""Fixtures for tests of the plugin by whole runs."""
+"""Fixtures for tests of the plugin by whole runs, and of the isolation itself."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import psycopg
 import pytest
+from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from pgharness.fixtures import PgServer
+from pgharness.fixtures import Database, PgServer
+from tests.support.joined import Joined
 from tests.support.project import Project
 
 
@@ -25,3 +31,47 @@ def project(pg_server: PgServer, tmp_path: Path) -> MakeProject:
 def empty_project(pg_server: PgServer, tmp_path: Path) -> Project:
     """A project without files, run on the suite's own server."""
     return Project(tmp_path, pg_server.url)
+
+
+# -- the isolation itself -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def joined_schema() -> str:
+    """Override it: the SQL that the database of `joined` begins with."""
+    return ""
+
+
+@pytest.fixture
+def joined_options() -> dict[str, Any]:
+    """Override it: further arguments of `Joined`."""
+    return {}
+
+
+@pytest.fixture
+def joined(
+    pg_empty_database: Database, joined_schema: str, joined_options: dict[str, Any]
+) -> Iterator[Joined]:
+    """A database of its own, whose engines join while ``joined.test()`` runs."""
+    with psycopg.connect(pg_empty_database.url) as connection:
+        connection.execute(joined_schema.encode())
+    made = Joined(pg_empty_database.url, **joined_options)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(pg_empty_database: Database) -> Engine:
+    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def async_engine(pg_empty_database: Database) -> AsyncEngine:
+    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.Runner]:
+    """A loop that outlives the joined tests, which end between its runs as under a pytest plugin."""
+    with asyncio.Runner() as runner:
+        yield runner

@@ -9,10 +9,9 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import pytest
 from freezegun import freeze_time
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import SchemaError
 from pgharness.fixtures import Database
@@ -51,16 +50,6 @@ def joined(pg_empty_database: Database) -> Iterator[Joined]:
     made = Joined(pg_empty_database.url, clock=True)
     yield made
     made.close()
-
-
-@pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def async_engine(pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
 
 
 def test_psycopg_follows_freezegun(joined: Joined, engine: Engine) -> None:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError
 from pgharness.fixtures import Database
@@ -41,22 +40,13 @@ COUNT = text("SELECT count(*) FROM child")
 
 
 @pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    with psycopg.connect(pg_empty_database.url) as connection:
-        connection.execute(SCHEMA)
-    made = Joined(pg_empty_database.url, deferrable=True)
-    yield made
-    made.close()
+def joined_schema() -> str:
+    return SCHEMA
 
 
 @pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def async_engine(pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+def joined_options() -> dict[str, Any]:
+    return {"deferrable": True}
 
 
 def outcome(call: Callable[[], Any]) -> str:

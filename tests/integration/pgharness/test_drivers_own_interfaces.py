@@ -6,7 +6,7 @@ joined, once on a connection of its own, and the lists are to be equal.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -22,13 +22,6 @@ from pgharness.fixtures import Database
 from tests.support.joined import Joined
 
 Seen = list[Any]
-
-
-@pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    made = Joined(pg_empty_database.url)
-    yield made
-    made.close()
 
 
 def error(call: Callable[[], Any]) -> str:

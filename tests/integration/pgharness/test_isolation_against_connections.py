@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
@@ -16,7 +15,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from pgharness.errors import IsolationError
-from pgharness.fixtures import Database
 from tests.support.joined import Joined
 
 ACTORS = 3
@@ -28,13 +26,6 @@ slow = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    made = Joined(pg_empty_database.url)
-    yield made
-    made.close()
 
 
 class Outcome:

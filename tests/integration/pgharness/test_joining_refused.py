@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from pgharness.errors import IsolationError
@@ -26,30 +26,6 @@ HERE = r"tests/integration/pgharness/test_joining_refused\.py:\d+ in \w+"
 NOT_OFFERED = " is not available on a connection that has joined a test's transaction."
 BELONGS = "and the test's transaction belongs to"
 TWO_LOOPS = "a second event loop asked for the database while the test's own loop is blocked or idle."
-
-
-@pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    made = Joined(pg_empty_database.url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def async_engine(pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.Runner]:
-    """A loop that outlives the joined tests, which end between its runs as under a pytest plugin."""
-    with asyncio.Runner() as runner:
-        yield runner
 
 
 async def select_one(engine: AsyncEngine) -> object:

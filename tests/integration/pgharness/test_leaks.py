@@ -11,10 +11,9 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError
 from pgharness.fixtures import Database
@@ -27,28 +26,8 @@ INSERT = "INSERT INTO kept VALUES (1)"
 
 
 @pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    with psycopg.connect(pg_empty_database.url) as connection:
-        connection.execute("CREATE TABLE kept (x int)")
-    made = Joined(pg_empty_database.url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def async_engine(pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
+def joined_schema() -> str:
+    return "CREATE TABLE kept (x int)"
 
 
 @contextlib.contextmanager

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pgharness.fixtures import Database
 from tests.support.joined import Joined
 
 INSERT = text("INSERT INTO t VALUES (1)")
@@ -19,23 +16,8 @@ UNKNOWN = 'savepoint "nope" does not exist'
 
 
 @pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    engine = create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE t (key int PRIMARY KEY)"))
-    made = Joined(pg_empty_database.url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def async_engine(pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+def joined_schema() -> str:
+    return "CREATE TABLE t (key int PRIMARY KEY)"
 
 
 def count(connection: Connection) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +14,6 @@ from pgharness.fixtures import Database
 from tests.support.joined import Joined
 
 Use = Callable[[Callable[[Connection], Any]], Any]
-
-
-@pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    made = Joined(pg_empty_database.url)
-    yield made
-    made.close()
 
 
 class Client:

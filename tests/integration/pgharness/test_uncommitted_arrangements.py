@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError, UncommittedWarning
-from pgharness.fixtures import Database
 from tests.support.joined import Joined
 
 READS = (
@@ -24,16 +21,8 @@ COUNT = text("SELECT count(*) FROM users")
 
 
 @pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    made = create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-    with made.begin() as connection:
-        connection.execute(text("CREATE TABLE users (id int); CREATE TABLE orders (id int)"))
-    return made
-
-
-@pytest.fixture
-def async_engine(engine: Engine, pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
+def joined_schema() -> str:
+    return "CREATE TABLE users (id int); CREATE TABLE orders (id int)"
 
 
 @pytest.fixture
@@ -42,12 +31,8 @@ def strict() -> Literal["off", "warn", "error"]:
 
 
 @pytest.fixture
-def joined(
-    engine: Engine, pg_empty_database: Database, strict: Literal["off", "warn", "error"]
-) -> Iterator[Joined]:
-    made = Joined(pg_empty_database.url, strict=strict)
-    yield made
-    made.close()
+def joined_options(strict: Literal["off", "warn", "error"]) -> dict[str, Any]:
+    return {"strict": strict}
 
 
 def flush_then_ask(joined: Joined, engine: Engine) -> list[Any]:

@@ -6,15 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError
-from pgharness.fixtures import Database
 from tests.integration.pgharness.conftest import MakeProject
 from tests.support.joined import Joined
 
@@ -23,28 +20,8 @@ INSERT = text("INSERT INTO made VALUES (1)")
 
 
 @pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
-    with psycopg.connect(pg_empty_database.url) as connection:
-        connection.execute("CREATE TABLE made (x int)")
-    made = Joined(pg_empty_database.url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def async_engine(pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
+def joined_schema() -> str:
+    return "CREATE TABLE made (x int)"
 
 
 def insert(engine: Engine) -> None:
