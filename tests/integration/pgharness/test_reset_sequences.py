@@ -160,11 +160,11 @@ def test_after_the_data_of_a_module_or_class(worker: Worker, use: Use) -> None:
         with worker.test("test_x", "rollback", reset_sequences=asks):
             found.extend((use(add), use(add)))
 
-    with worker.scope("module"):
+    with worker.scope("module", "rollback"):
         found.append(use(add))
         test()
         test()
-        with worker.scope("class"):
+        with worker.scope("class", "rollback"):
             found.append(use(add))
             test()
             test(asks=False)
@@ -177,7 +177,7 @@ def test_after_the_data_of_a_module_or_class(worker: Worker, use: Use) -> None:
 
 def test_in_a_module_and_class_without_data(worker: Worker, use: Use) -> None:
     found = []
-    with worker.scope("module"), worker.scope("class"):
+    with worker.scope("module", "rollback"), worker.scope("class", "rollback"):
         for _ in range(2):
             with worker.test("test_x", "rollback", reset_sequences=True):
                 found.append(use(ids))
@@ -187,9 +187,9 @@ def test_in_a_module_and_class_without_data(worker: Worker, use: Use) -> None:
 
 def test_a_class_without_data_in_a_module_with_it(worker: Worker, use: Use) -> None:
     found = []
-    with worker.scope("module"):
+    with worker.scope("module", "rollback"):
         found.append(use(ids)[:4])
-        with worker.scope("class"):
+        with worker.scope("class", "rollback"):
             for _ in range(2):
                 with worker.test("test_x", "rollback", reset_sequences=True):
                     found.append(use(ids)[:4])
