@@ -1,5 +1,6 @@
 """The application. Importing this module connects to nothing and reads no settings."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,8 +17,11 @@ from service.database import create_engine
 from service.dependencies import Resources
 from service.health.endpoints import router as health_router
 from service.health.service import Stopping
+from service.limits.service import RateLimiter
+from service.middleware.body_limit import BodyLimitMiddleware
 from service.settings import Settings
 from service.tasks.endpoints import router as tasks_router
+from service.upkeep import keep_up
 from service.users.endpoints import router as users_router
 
 
@@ -34,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings or Settings.load()
     app.state.stopping = Stopping()
     problems.install(app)
+    app.add_middleware(BodyLimitMiddleware, most=app.state.settings.max_body_size)
     for router in (health_router, auth_router, users_router, admin_router, tasks_router):
         app.include_router(router)
     return app
@@ -43,16 +48,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     engine = create_engine(settings)
+    session_maker = async_sessionmaker(engine, expire_on_commit=False)
+    upkeep = asyncio.create_task(keep_up(session_maker, settings.upkeep_interval))
     try:
         async with PasswordHasher(settings) as hasher, BreachedPasswords(settings) as breached:
             app.state.resources = Resources(
                 settings=settings,
                 engine=engine,
-                session_maker=async_sessionmaker(engine, expire_on_commit=False),
+                session_maker=session_maker,
                 hasher=hasher,
                 breached=breached,
                 tokens=Tokens.of(settings),
+                limiter=RateLimiter.of(settings, session_maker),
             )
             yield
     finally:
+        upkeep.cancel()
+        await asyncio.wait([upkeep])
         await engine.dispose()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import DateTime, MetaData, Uuid, func
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -22,6 +22,10 @@ NAMING_CONVENTION = {
 
 UNAVAILABLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """What a database that is down can raise: SQLAlchemy wraps only the errors of an open connection."""
+
+
+LOCK_NOT_AVAILABLE = "55P03"
+"""The SQLSTATE of a wait that ``lock_timeout`` ended."""
 
 
 class Base(DeclarativeBase):
@@ -58,3 +62,8 @@ def violated_constraint(error: IntegrityError) -> str | None:
     """The name of the constraint that a statement broke, where PostgreSQL named one."""
     cause = error.orig.__cause__ if error.orig is not None else None
     return getattr(cause, "constraint_name", None)
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's code for what went wrong, where the error came from there."""
+    return getattr(error.orig, "sqlstate", None)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from service.auth.breaches import BreachedPasswords
 from service.auth.passwords import PasswordHasher
 from service.auth.tokens import Tokens
+from service.limits.service import RateLimiter
 from service.settings import Settings
 
 
@@ -23,6 +24,7 @@ class Resources:
     hasher: PasswordHasher
     breached: BreachedPasswords
     tokens: Tokens
+    limiter: RateLimiter
 
 
 def get_resources(request: Request) -> Resources:

@@ -78,6 +78,24 @@ class InvalidRefreshTokenError(UnauthenticatedError):
         super().__init__("The refresh token is not valid.")
 
 
+class TooManyRequestsError(DomainError):
+    """Somebody came too often. ``retry_after`` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"Too many attempts; the next one is allowed in {retry_after} seconds.")
+
+
+class IdempotencyKeyInUseError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("A request with this idempotency key is being carried out.")
+
+
+class IdempotencyKeyReusedError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("This idempotency key belongs to another request.")
+
+
 class DatabaseUnavailableError(DomainError):
     def __init__(self) -> None:
         super().__init__("The database does not answer.")

@@ -50,10 +50,27 @@ KINDS: Mapping[type[errors.DomainError], Kind] = {
         HTTPStatus.UNAUTHORIZED, "invalid-refresh-token", "Invalid refresh token", BEARER
     ),
     errors.StoppingError: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "Stopping"),
+    errors.TooManyRequestsError: Kind(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
+    errors.IdempotencyKeyInUseError: Kind(
+        HTTPStatus.CONFLICT, "idempotency-key-in-use", "Idempotency key in use", {"Retry-After": "1"}
+    ),
+    errors.IdempotencyKeyReusedError: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency key reused"
+    ),
     errors.DatabaseUnavailableError: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "Database unavailable", {"Retry-After": "1"}
     ),
 }
+
+
+BODY_TOO_LARGE = Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "Request body too large")
+
+
+class BodyTooLargeError(HTTPException):
+    """More than ``most`` bytes. Of what reading a body raises, FastAPI passes only an HTTPException on."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(BODY_TOO_LARGE.status, f"The body of a request may have at most {most} bytes.")
 
 
 class FieldError(BaseModel):
@@ -88,7 +105,7 @@ def install(app: FastAPI) -> None:
     """Make ``app`` answer every error with a problem."""
     app.exception_handler(errors.DomainError)(_domain_error)
     app.exception_handler(RequestValidationError)(_validation_error)
-    app.exception_handler(HTTPException)(_http_exception)
+    app.exception_handler(HTTPException)(http_exception)
     app.exception_handler(Exception)(_unexpected)
     generate = app.openapi
 
@@ -135,7 +152,10 @@ def _domain_error(request: Request, error: errors.DomainError) -> JSONResponse:
     if isinstance(error, errors.WeakPasswordError):
         pointer = _pointer(("body", error.field))
         found = [FieldError(pointer=pointer, detail=reason) for reason in error.reasons]
-    return _respond(request, KINDS[type(error)], str(error), found)
+    headers = {}
+    if isinstance(error, errors.TooManyRequestsError):
+        headers["Retry-After"] = str(error.retry_after)
+    return _respond(request, KINDS[type(error)], str(error), found, headers)
 
 
 def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -149,8 +169,10 @@ def _pointer(location: Sequence[int | str]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def _http_exception(request: Request, error: HTTPException) -> JSONResponse:
-    kind = Kind(HTTPStatus(error.status_code), "", HTTPStatus(error.status_code).phrase)
+def http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    """The problem that an exception of Starlette's is. Of ours, its class says which kind it is."""
+    plain = Kind(HTTPStatus(error.status_code), "", HTTPStatus(error.status_code).phrase)
+    kind = BODY_TOO_LARGE if isinstance(error, BodyTooLargeError) else plain
     return _respond(request, kind, error.detail, headers=error.headers)
 
 

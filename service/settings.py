@@ -70,6 +70,18 @@ class Settings(DatabaseSettings):
     breach_timeout: float = Field(default=2.0, gt=0)
     """Seconds that may take; afterwards the password passes."""
 
+    auth_rate_limit: int = Field(default=30, gt=0)
+    """How often one client may use each of the routes that take a password or a token, and how often
+    one account may be logged in to, in..."""
+    auth_rate_window: int = Field(default=60, gt=0)
+    """...so many seconds."""
+
+    max_body_size: int = Field(default=1_048_576, gt=0)
+    """Bytes of a request's body."""
+
+    upkeep_interval: float = Field(default=600.0, gt=0)
+    """Seconds between removals of what has expired."""
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     drain_seconds: float = Field(default=0, ge=0)

@@ -5,12 +5,18 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from service import problems
+from service.idempotency.route import IdempotentRoute
 from service.pagination import PageRequestDep
 from service.schemas import Page
 from service.tasks.schemas import TaskChange, TaskDraft, TaskFilter, TaskRead
 from service.tasks.service import TaskServiceDep
 
-router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], responses=problems.responses(401, 422))
+router = APIRouter(
+    prefix="/api/v1/tasks",
+    tags=["tasks"],
+    route_class=IdempotentRoute,
+    responses=problems.responses(401, 422),
+)
 
 
 @router.post("", status_code=HTTPStatus.CREATED)

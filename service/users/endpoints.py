@@ -1,9 +1,10 @@
 from http import HTTPStatus
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from service import problems
 from service.auth.dependencies import CurrentUserDep
+from service.limits.dependencies import limited
 from service.pagination import PageRequestDep
 from service.schemas import Page
 from service.users.models import User
@@ -14,7 +15,11 @@ router = APIRouter(prefix="/api/v1/users", tags=["users"])
 
 
 @router.post(
-    "", status_code=HTTPStatus.CREATED, response_model=Account, responses=problems.responses(409, 422)
+    "",
+    status_code=HTTPStatus.CREATED,
+    response_model=Account,
+    dependencies=[Depends(limited("register"))],
+    responses=problems.responses(409, 422, 429),
 )
 async def register(wish: Registration, users: UserServiceDep) -> User:
     """Make an account. Whoever comes first is the admin."""
@@ -33,7 +38,12 @@ async def read_me(user: CurrentUserDep) -> User:
     return user
 
 
-@router.put("/me/password", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(401, 403, 422))
+@router.put(
+    "/me/password",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[Depends(limited("change password"))],
+    responses=problems.responses(401, 403, 422, 429),
+)
 async def change_password(user: CurrentUserDep, change: PasswordChange, users: UserServiceDep) -> None:
     """Change one's password, which ends all of one's sessions: log in again with the new one."""
     await users.change_password(user, change)

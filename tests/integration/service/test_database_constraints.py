@@ -22,6 +22,9 @@ BROKEN = {
     "ck_tasks_priority_known": INSERT_TASK + f"VALUES ({ADA}, 't', '', 'todo', 'urgent')",
     "ck_refresh_tokens_digest_is_sha256": "INSERT INTO refresh_tokens (session_id, digest) "
     "VALUES (gen_random_uuid(), 'too short')",
+    "ck_rate_limits_key_is_sha256": "INSERT INTO rate_limits VALUES ('too short', 1, now())",
+    "ck_idempotency_keys_request_digest_is_sha256": "INSERT INTO idempotency_keys "
+    "(user_id, key, request_digest, expires_at) VALUES (gen_random_uuid(), 'k', 'too short', now())",
     "fk_tasks_owner_id_users": INSERT_TASK + "VALUES (gen_random_uuid(), 't', '', 'todo', 'low')",
 }
 

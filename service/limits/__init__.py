@@ -1,0 +1,1 @@
+"""How often an address or an account may knock, counted in PostgreSQL for all processes together."""
