@@ -71,7 +71,7 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
         reset = harness.config.reset_sequences == "on"
     worker = harness.get_worker()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(loops.held(request))
+        loop = stack.enter_context(loops.held(request))
         if harness.app is not None:
             stack.enter_context(_overrides_restored(harness.app))
         scope = getattr(item, "_loop_scope", "function")
@@ -81,6 +81,7 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
             worker.test(
                 item.nodeid,
                 asked.isolation,
+                loop=loop,
                 reset_sequences=reset,
                 has_failed=lambda: item.stash.get(FAILED, False),
             )

@@ -26,23 +26,23 @@ def run_on(
 
 
 @contextlib.contextmanager
-def held(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep the loop of an async test open until the caller's own teardown is done.
+def held(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop | None]:
+    """Keep the loop of an async test open until the caller's own teardown is done; yields it if known.
 
     pytest-asyncio's runner and anyio's are taken before anything of the caller's is set up, so
     they end after it. Under another plugin the loop may end first; what is left on it is then cut.
     """
-    item = request.node
+    item, loop = request.node, None
     scope = getattr(item, "_loop_scope", None)  # pytest-asyncio 1.x
     if "event_loop" in request.fixturenames:  # pytest-asyncio before 1.0
-        request.getfixturevalue("event_loop")
+        loop = request.getfixturevalue("event_loop")
     elif isinstance(scope, str):
         with contextlib.suppress(pytest.FixtureLookupError):
-            request.getfixturevalue(f"_{scope}_scoped_runner")
+            loop = request.getfixturevalue(f"_{scope}_scoped_runner").get_loop()
     with contextlib.ExitStack() as stack:
         if "anyio_backend" in request.fixturenames and item.get_closest_marker("anyio"):
             stack.enter_context(_anyio_lease(request.getfixturevalue("anyio_backend")))
-        yield
+        yield loop
 
 
 def _anyio_lease(backend: Any) -> contextlib.AbstractContextManager[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -106,11 +107,13 @@ class Worker:
         test_id: str,
         isolation: Isolation,
         *,
+        loop: asyncio.AbstractEventLoop | None = None,
         reset_sequences: bool = False,
         has_failed: Callable[[], bool] = lambda: False,
     ) -> Iterator[None]:
         """Isolate one test; raises at its end what the test must not have done.
 
+        ``loop`` is what it runs on, if that is known and outlives it.
         ``reset_sequences`` sets the sequences to where they stood when the database was cloned, or
         when the data of the test's module or class had been made.
         Where the test ``has_failed`` already, what may be a mere consequence of that is not raised.
@@ -125,10 +128,12 @@ class Worker:
         else:
             self._make_ready(restart)
         self._used = True
-        engines.isolation = isolation
+        engines.isolation, engines.test = isolation, test_id
+        rollback.outlived.begin(loop)
         try:
             yield
         finally:
+            rollback.outlived.end()
             errors = self._finish(isolation)
         if has_failed():
             errors = [error for error in errors if not getattr(error, "secondary", False)]

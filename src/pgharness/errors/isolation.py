@@ -135,7 +135,7 @@ class IsolationError(RefusedError):
         """A task of an ended test uses the database again."""
         return cls(
             f"{test}: the task {task} of an earlier test reached the test database.",
-            cause="It was not done when its test ended, and that test has failed for it.",
+            cause="It was not done when the test that began it ended.",
             fix=["await the task, or cancel it and await that, before its test ends"],
         )
 

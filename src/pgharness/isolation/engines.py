@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.pool import Pool
 
 from pgharness.errors import IsolationError
-from pgharness.isolation import clock
+from pgharness.isolation import clock, tasks
 from pgharness.isolation.origin import origin
 from pgharness.isolation.real import RealConnections
 from pgharness.isolation.rollback import Rollback
@@ -33,6 +33,8 @@ class Engines:
         self.database = rollback.target.database
         self.isolation: Isolation | None = None
         """That of the running test; None while no test runs that asked for the database."""
+        self.test = ""
+        """The running test, if it has asked for the database."""
         self.outsider = ""
         """The running test, if it has not asked for the database."""
         self.generation = 0
@@ -67,6 +69,7 @@ class Engines:
         if dialect.driver not in self.drivers:
             self.drivers.append(dialect.driver)
         if self.isolation == "database":
+            self._check_task()
             return None
         if self.isolation is None or self.outsider:
             raise IsolationError.outside_test(origin(), self.outsider)
@@ -76,6 +79,12 @@ class Engines:
         if record is not None:
             record.info[self._key] = "virtual"
         return joined
+
+    def _check_task(self) -> None:
+        """A task of an earlier test must not use the clone of this one; `Rollback` sees to the others."""
+        task = tasks.current()
+        if task is not None:
+            self.rollback.outlived.check(self.test, task)
 
     def _is_ours(self, cargs: list[Any], cparams: dict[str, Any]) -> bool:
         name = cparams.get("database") or cparams.get("dbname")
@@ -118,6 +127,8 @@ class Engines:
             raise IsolationError.outside_test(origin(), self.outsider)
         if kept != wanted:
             raise exc.InvalidatePoolError
-        if kept == "virtual":
+        if kept != "virtual":
+            self._check_task()
+        else:
             virtual = getattr(connection, "driver_connection", connection)
             virtual.settings.made(virtual._transaction)  # noqa: SLF001 - our own class

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-import weakref
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -37,7 +36,7 @@ class Rollback:
         self._tests_loop: asyncio.AbstractEventLoop | None = None
         self._seen_loop: asyncio.AbstractEventLoop | None = None
         self._foreign = Foreign(target.database, lambda: self.test is not None)
-        self._outlived: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self.outlived = tasks.Outlived()
 
     # -- the test -----------------------------------------------------------------------------
 
@@ -73,7 +72,7 @@ class Rollback:
         self.test = test.parent
         errors: list[HarnessError] = list(test.errors)
         if pending:
-            self._outlived.update(pending)
+            self.outlived.add(pending)
             errors.append(IsolationError.task_pending(test.id, map(tasks.name, pending)))
         test.ended = True
         if test.link is not None:
@@ -151,8 +150,7 @@ class Rollback:
     def _note_task(self, test: Test) -> None:
         task = tasks.current()
         if task is not None and task not in test.tasks:
-            if task in self._outlived:
-                raise IsolationError.task_of_earlier_test(test.id, tasks.name(task))
+            self.outlived.check(test.id, task)
             test.tasks.add(task)
 
     def _running_test(self) -> Test:

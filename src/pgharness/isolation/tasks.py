@@ -1,11 +1,13 @@
-"""The asyncio tasks that use the database, and those that outlive their test."""
+"""The asyncio tasks of a test: those that use the database, and those that outlive the test."""
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from pgharness.errors import IsolationError
 from pgharness.isolation.origin import is_library, relative
 
 _GRACE_SECONDS = 0.2
@@ -31,6 +33,41 @@ def pending(used: Iterable[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
             mine = [task for task in found if task.get_loop() is loop]
             loop.run_until_complete(asyncio.wait(mine, timeout=_GRACE_SECONDS))
     return [task for task in found if _is_left(task)]
+
+
+class Outlived:
+    """The tasks of the project's own code that were not done when the test that began them ended."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._before: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+
+    def begin(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Begin a test, on ``loop`` if that is known; what runs on it by now is not the test's."""
+        self._loop = loop
+        self._before = weakref.WeakSet(_all(loop))
+
+    def end(self) -> None:
+        """End the test."""
+        self.add(task for task in _all(self._loop) if task not in self._before and _is_left(task))
+        self._loop = None
+
+    def add(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        self._tasks.update(tasks)
+
+    def check(self, test_id: str, task: asyncio.Task[Any]) -> None:
+        """See that ``task``, which is about to use the database, is not one of an earlier test.
+
+        Raises:
+            IsolationError: It is.
+        """
+        if task in self._tasks:
+            raise IsolationError.task_of_earlier_test(test_id, name(task))
+
+
+def _all(loop: asyncio.AbstractEventLoop | None) -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks(loop) if loop is not None and not loop.is_closed() else set()
 
 
 def name(task: asyncio.Task[Any]) -> str:

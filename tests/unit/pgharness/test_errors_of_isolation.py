@@ -94,7 +94,7 @@ SENTENCES: dict[str, tuple[IsolationError, str]] = {
     "task_of_earlier_test": (
         IsolationError.task_of_earlier_test("t", "job() at a.py:1"),
         "t: the task job() at a.py:1 of an earlier test reached the test database.\n"
-        "It was not done when its test ended, and that test has failed for it.\n"
+        "It was not done when the test that began it ended.\n"
         "To fix this: await the task, or cancel it and await that, before its test ends",
     ),
     "left_open": (
