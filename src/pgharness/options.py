@@ -183,8 +183,9 @@ OPTIONS: tuple[Option, ...] = (
         "strict",
         "choice",
         "warn",
-        "What to do where a session reads a table in which another one, open at the same time, has rows that "
-        "it has not committed: it sees them in a test, and would not in production.",
+        "What to do where rollback shows a test what production would not: a session reads rows that another "
+        "has not committed, or locks what another has locked; NOTIFY while somebody listens; a read past "
+        "SQLAlchemy of what the test has changed.",
         choices=("off", "warn", "error"),
     ),
     Option(

@@ -2,7 +2,7 @@
 
 from pgharness.errors.base import ConfigError, DatabaseError, HarnessError, SchemaError, ServerError
 from pgharness.errors.isolation import IsolationError
-from pgharness.errors.use import AppError, TierError, UncommittedWarning
+from pgharness.errors.use import AppError, IsolationWarning, TierError
 
 __all__ = [
     "AppError",
@@ -10,10 +10,10 @@ __all__ = [
     "DatabaseError",
     "HarnessError",
     "IsolationError",
+    "IsolationWarning",
     "SchemaError",
     "ServerError",
     "TierError",
-    "UncommittedWarning",
 ]
 
 for _name in __all__:

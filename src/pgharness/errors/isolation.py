@@ -52,6 +52,45 @@ class IsolationError(RefusedError):
         )
 
     @classmethod
+    def both_lock(cls, test: str, origin: str, what: str, other: str) -> IsolationError:
+        """A session locks what another has locked, and does not wait for it."""
+        return cls(
+            f"{test}: the transaction begun at {origin} locks {what}, where the one begun at {other} has taken "
+            "its lock.",
+            cause="Inside one transaction both have it; on connections of their own one may have to wait.",
+            fix=["end the first transaction before the other begins", "pg_strict = off", WAY_OUT],
+        )
+
+    @classmethod
+    def not_skipped(cls, test: str, origin: str, what: str, other: str) -> IsolationError:
+        """A session asks for a lock only if it is free, and another session has it."""
+        return cls(
+            f"{test}: the transaction begun at {origin} tries to lock {what}, where the one begun at {other} has "
+            "taken its lock.",
+            cause="Inside one transaction it gets what the other has; on a connection of its own it would not.",
+            fix=["end the first transaction before the other begins", WAY_OUT],
+        )
+
+    @classmethod
+    def not_delivered(cls, test: str, origin: str, listener: str) -> IsolationError:
+        """NOTIFY in the test's transaction, and somebody listens outside it."""
+        return cls(
+            f"{test}: the NOTIFY sent at {origin} does not reach the connection that began to listen at {listener}.",
+            cause="PostgreSQL delivers at the commit, and the test's transaction is rolled back.",
+            fix=[WAY_OUT, "pg_strict = off"],
+        )
+
+    @classmethod
+    def read_past(cls, test: str, table: str, where: str) -> IsolationError:
+        """A connection outside the test's transaction reads what was changed in it."""
+        return cls(
+            f"{test}: the connection opened past SQLAlchemy, used at {where}, reads {table}, which the test has "
+            "changed.",
+            cause="It does not join the test's transaction and sees nothing of what the test has written.",
+            fix=["read through db_session or an engine of SQLAlchemy", WAY_OUT, "pg_strict = off"],
+        )
+
+    @classmethod
     def local_setting(cls, test: str, origin: str, newcomer: str, name: str) -> IsolationError:
         """SET LOCAL of one open transaction would hold for another."""
         return cls(

@@ -122,5 +122,5 @@ class AppError(HarnessError):
         )
 
 
-class UncommittedWarning(UserWarning):
-    """A session has read a table that another had changed and not committed (``pg_strict = warn``)."""
+class IsolationWarning(UserWarning):
+    """Under rollback isolation a test saw what it would not in production (``pg_strict = warn``)."""

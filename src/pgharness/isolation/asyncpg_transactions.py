@@ -52,6 +52,7 @@ class VirtualTransactions:
             read_only=readonly,
             snapshot=level_of(isolation),
             settings=self.settings.begin(link.state),
+            session=self.settings,
         )
         self._test, self._link = link.state.test, link
 
@@ -124,7 +125,7 @@ class VirtualTransactions:
             await link.reach(lambda: link.know_defaults({statement.session_setting: ""}))
         if transaction is not None:
             return await link.reach(lambda: self._perform(link, transaction, sent, call))
-        single = Transaction(origin(), settings=self.settings.begin(link.state))
+        single = Transaction(origin(), settings=self.settings.begin(link.state), session=self.settings)
         try:
             result = await link.reach(lambda: self._perform(link, single, sent, call))
             await self._check_constraints(link, single)

@@ -14,8 +14,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pgharness.errors import IsolationError
+from pgharness.isolation.link import Test
 from pgharness.isolation.origin import origin
-from pgharness.isolation.statements import classify
+from pgharness.isolation.statements import Statement, classify
+from pgharness.isolation.target import Target
 
 _own: contextvars.ContextVar[bool] = contextvars.ContextVar("pgharness_own", default=False)
 _ASYNCPG_METHODS = (
@@ -47,16 +50,19 @@ class Watched:
 
     Args:
         committed: Called with the first write of a transaction when that is committed.
+        said: Called with every statement before it is sent.
     """
 
-    def __init__(self, committed: Callable[[Commit], None]) -> None:
+    def __init__(self, committed: Callable[[Commit], None], said: Callable[[Statement], None]) -> None:
         self._committed = committed
+        self._said = said
         self._open = False
         self._written: Commit | None = None
 
     def sent(self, text: str, *, writes: bool = False, open_: bool | None = None) -> None:
         """Note a statement; ``open_`` says whether a transaction is open, where the driver knows."""
         statement = classify(text)
+        self._said(statement)
         if statement.kind == "begin":
             self._open = True
         elif statement.kind in ("commit", "rollback"):
@@ -77,13 +83,14 @@ class Foreign:
     """Watches the drivers while it is installed.
 
     Args:
-        database: Connections to this one count.
-        is_watching: Whether a commit would be a leak at this moment.
+        target: Connections to its database count.
+        test: The test in whose transaction a commit would be a leak; None if there is none.
     """
 
-    def __init__(self, database: str, is_watching: Callable[[], bool]) -> None:
-        self._database = database
-        self._is_watching = is_watching
+    def __init__(self, target: Target, test: Callable[[], Test | None]) -> None:
+        self._target = target
+        self._database = target.database
+        self._test = test
         self._found: list[Commit] = []
         self._undo: dict[str, Callable[[], None]] = {}
 
@@ -105,7 +112,21 @@ class Foreign:
         self._undo.clear()
 
     def _new(self) -> Watched:
-        return Watched(lambda commit: self._found.append(commit) if self._is_watching() else None)
+        def committed(commit: Commit) -> None:
+            if self._test() is not None:
+                self._found.append(commit)
+
+        return Watched(committed, self._said)
+
+    def _said(self, statement: Statement) -> None:
+        """Note, or refuse, what a connection outside of the test's transaction cannot see."""
+        test = self._test()
+        if test is None:
+            return
+        if statement.name == "listen":
+            test.listens_at = origin()
+        for table in sorted(statement.read_tables & test.tables):
+            test.doubt(IsolationError.read_past(test.id, table, origin()), self._target.strict)
 
     # -- asyncpg --------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from pgharness.errors import IsolationError
 from pgharness.isolation import writers
 from pgharness.isolation.commands import BEGIN, CHECK, END, END_INNER, LET_WAIT
+from pgharness.isolation.locks import Locks
 from pgharness.isolation.origin import origin
 from pgharness.isolation.stack import Stack
 from pgharness.isolation.statements import Statement
@@ -22,9 +23,10 @@ from pgharness.sequences import Restart
 T = TypeVar("T")
 _OF_A_TEST = (
     *("test", "stack", "begun", "schema_changed", "deferrable", "_checked", "_let_wait", "ended_by"),
-    *("locked_at", "_saved"),
+    *("locked_at", "locks", "_saved"),
 )
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"
+Strict = Literal["off", "warn", "error"]
 DriverName = Literal["asyncpg", "psycopg"]
 
 
@@ -48,6 +50,22 @@ class Test:
     """What the test is warned of at its end, each once."""
     tasks: weakref.WeakSet[asyncio.Task[Any]] = dataclasses.field(default_factory=weakref.WeakSet)
     """The asyncio tasks that have used the database."""
+    tables: set[str] = dataclasses.field(default_factory=set)
+    """The tables that have been changed in its transaction."""
+    listens_at: str = ""
+    """Where LISTEN was sent on a connection opened past SQLAlchemy."""
+
+    def doubt(self, error: IsolationError, strict: Strict) -> None:
+        """Say ``error`` as pg_strict asks: raise it, or warn of it at the end of the test.
+
+        Raises:
+            IsolationError: ``error``, which fails the test even if it is swallowed.
+        """
+        if strict == "error":
+            self.errors.append(error)
+            raise error
+        if strict == "warn":
+            self.warnings[str(error)] = None
 
 
 class Link(Protocol):
@@ -94,6 +112,7 @@ class LinkState:
         self._outer: list[dict[str, Any]] = []
         self.running = ("", "")
         """The statement sent last, which runs while the link is locked, and where its transaction began."""
+        self.locks = Locks()
         self.locked_at = ""
         """Where a statement was sent that may have taken an advisory lock for the session."""
 
@@ -106,6 +125,7 @@ class LinkState:
             self.deferrable = self.target.deferrable
             self._checked = self._let_wait = self._saved = False
             self.ended_by, self.locked_at = ("", ""), ""
+            self.locks = Locks()
 
     def enter(self, test: Test) -> None:
         """Serve ``test``, inside the transaction of its parent if that has one here."""
@@ -171,8 +191,11 @@ class LinkState:
             if statement.changes_schema:
                 self.schema_changed = True
             self._check_reads(transaction, statement)
+            self._check_locks(transaction, statement)
             sql = self._noting(lambda: self.stack.before(transaction, statement, setting))
             transaction.tables |= statement.changed_tables
+            if self.test is not None:
+                self.test.tables |= statement.changed_tables
             if self._let_wait:
                 sql.append(LET_WAIT)
             if statement is CHECK:
@@ -189,17 +212,28 @@ class LinkState:
             self.ended_by = (text.strip(), origin())
         if statement.locks or not self.target.writers.isdisjoint(statement.words):
             self.locked_at = origin()
+        if statement.notifies and self.test is not None and self.test.listens_at:
+            error = IsolationError.not_delivered(self.test.id, origin(), self.test.listens_at)
+            self.test.doubt(error, self.target.strict)
 
     def _check_reads(self, reader: Transaction, statement: Statement) -> None:
         """Note, or refuse, that ``statement`` may see rows that others have not committed."""
         if self.target.strict == "off" or self.test is None or not statement.read_tables:
             return
         for table, writer in writers.uncommitted(reader, self.stack.savepoints, statement.read_tables):
-            error = IsolationError.uncommitted(self.test.id, table, reader.origin, writer)
-            if self.target.strict == "error":
-                self.test.errors.append(error)
-                raise error
-            self.test.warnings[str(error)] = None
+            self.test.doubt(
+                IsolationError.uncommitted(self.test.id, table, reader.origin, writer), self.target.strict
+            )
+
+    def _check_locks(self, transaction: Transaction, statement: Statement) -> None:
+        """Note, or refuse, that ``statement`` locks what another session should have kept it out of."""
+        found = self.locks.take(transaction, statement, self.stack.savepoints)
+        if found is None or self.test is None:
+            return
+        make = IsolationError.not_skipped if statement.skips else IsolationError.both_lock
+        self.test.doubt(
+            make(self.test.id, transaction.origin, *found), "error" if statement.skips else self.target.strict
+        )
 
     def busy(self, where: str) -> IsolationError:
         """What to raise in the session of ``where`` if the link stays locked by another's statement."""

@@ -133,7 +133,9 @@ class VirtualTransactions(Base):
         setting = local_setting(statement, text or "", args)
         if self._transaction is None:
             if self._autocommit:
-                link.single = single = Transaction(origin(), settings=self.settings.begin(link.state))
+                link.single = single = Transaction(
+                    origin(), settings=self.settings.begin(link.state), session=self.settings
+                )
                 link.state.running = (text or "FETCH", single.origin)
                 yield from link.begin_statement(single, statement, setting)
                 return
@@ -158,6 +160,7 @@ class VirtualTransactions(Base):
             read_only=bool(self._read_only),
             snapshot=level_of(level.name if level is not None else None),
             settings=self.settings.begin(link.state),
+            session=self.settings,
         )
         self._test = link.state.test
 

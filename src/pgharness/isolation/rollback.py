@@ -13,7 +13,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from pgharness.background import background
-from pgharness.errors import HarnessError, IsolationError, UncommittedWarning
+from pgharness.errors import HarnessError, IsolationError, IsolationWarning
 from pgharness.isolation import tasks, writers
 from pgharness.isolation.foreign import Foreign
 from pgharness.isolation.link import DriverName, Link, Test
@@ -35,7 +35,7 @@ class Rollback:
         self._psycopg: Any = None
         self._tests_loop: asyncio.AbstractEventLoop | None = None
         self._seen_loop: asyncio.AbstractEventLoop | None = None
-        self._foreign = Foreign(target.database, lambda: self.test is not None)
+        self._foreign = Foreign(target, lambda: self.test)
         self.outlived = tasks.Outlived()
 
     # -- the test -----------------------------------------------------------------------------
@@ -67,7 +67,7 @@ class Rollback:
         if test is None:
             return []
         for text in test.warnings:
-            warnings.warn(text, UncommittedWarning, stacklevel=2)
+            warnings.warn(text, IsolationWarning, stacklevel=2)
         pending = tasks.pending(test.tasks)
         self.test = test.parent
         errors: list[HarnessError] = list(test.errors)

@@ -27,7 +27,9 @@ class Statement:
     ``changes_schema`` is True for DDL. ``local_setting`` names the parameter of a ``SET LOCAL``,
     ``session_setting`` that of a SET or RESET for the whole session. ``defers`` is True where the
     statement may make a constraint deferrable, or sets one to be checked at another time; ``ends`` where
-    one of several statements may end the transaction; ``locks`` where a call takes a lock for the session.
+    one of several statements may end the transaction; ``locks`` where a call takes a lock for the session,
+    ``unlocks`` where one gives such locks back. ``row_locks`` is True for ``FOR UPDATE`` and its kin,
+    ``skips`` where the statement does without a lock that another holds, ``notifies`` for a NOTIFY.
     ``changed_tables`` and ``read_tables`` are the tables it names as such, without their schema.
     """
 
@@ -41,6 +43,10 @@ class Statement:
     defers: bool = False
     ends: bool = False
     locks: bool = False
+    unlocks: bool = False
+    row_locks: bool = False
+    skips: bool = False
+    notifies: bool = False
     changed_tables: frozenset[str] = frozenset()
     read_tables: frozenset[str] = frozenset()
 
@@ -64,9 +70,10 @@ _CONTROL: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (re.compile(r"(?:commit|end)\b(?!\s+prepared)[\w\s]*;?\s*$", re.IGNORECASE), "commit"),
     (re.compile(r"(?:rollback|abort)\b(?!\s+prepared)[\w\s]*;?\s*$", re.IGNORECASE), "rollback"),
     (
-        re.compile(r"(?:(?:prepare\s+transaction|(?:commit|rollback)\s+prepared)\b|listen\b)", re.IGNORECASE),
+        re.compile(r"(?:prepare\s+transaction|(?:commit|rollback)\s+prepared)\b", re.IGNORECASE),
         "refused",
     ),
+    (re.compile(r"(listen)\b", re.IGNORECASE), "refused"),
 )
 SAVEPOINTS: frozenset[Kind] = frozenset(("savepoint", "release", "rollback to"))
 """The kinds of statement that set, end and return to a savepoint."""
@@ -99,6 +106,17 @@ _ENDS = re.compile(
 )
 _SESSION_LOCKS = frozenset(
     f"pg_{attempt}advisory_lock{shared}" for attempt in ("", "try_") for shared in ("", "_shared")
+)
+_UNLOCKS = frozenset(("pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all"))
+ADVISORY_LOCKS = _SESSION_LOCKS | frozenset(
+    name.replace("advisory", "advisory_xact") for name in _SESSION_LOCKS
+)
+"""The functions that take an advisory lock."""
+_TRIES = frozenset(name for name in ADVISORY_LOCKS if "_try_" in name)
+_ROW_LOCKS = re.compile(
+    r"\bfor\s+(?:no\s+key\s+update|update|key\s+share|share)\b"
+    r"(?:\s+of\s+[\w.\"]+(?:\s*,\s*[\w.\"]+)*)?(\s+(?:skip\s+locked|nowait))?",
+    re.IGNORECASE,
 )
 _DEFERS = re.compile(r"\bdeferrable\b|^set\s+constraints\b", re.IGNORECASE)
 _SET_LOCAL = re.compile(r"set\s+local\s+(time\s+zone|session\s+authorization|[\w.\"]+)", re.IGNORECASE)
@@ -134,6 +152,7 @@ def classify(text: str) -> Statement:
                 return Statement(kind, name=_fold(found.group(1)) if found.groups() else "")
     local = _SET_LOCAL.match(body) if word == "set" else None
     words = frozenset(name.lower() for name in _CALL.findall(body))
+    clause = _ROW_LOCKS.search(body) if word in _READS else None
     return Statement(
         "plain",
         writes=not (word in _READS and not _WRITING.search(_LOCKING.sub(" ", body))),
@@ -146,6 +165,10 @@ def classify(text: str) -> Statement:
         changed_tables=frozenset(map(_fold, _CHANGED.findall(body))) - _NO_TABLES,
         read_tables=frozenset(_tables_read(body)) - _NO_TABLES,
         locks=not _SESSION_LOCKS.isdisjoint(words),
+        unlocks=not _UNLOCKS.isdisjoint(words),
+        row_locks=clause is not None,
+        skips=bool(clause and clause[1]) or not _TRIES.isdisjoint(words),
+        notifies=word == "notify" or "pg_notify" in words,
     )
 
 

@@ -26,6 +26,10 @@ class Transaction:
     overlapped: dict[Transaction, None] = dataclasses.field(default_factory=dict)
     """Who has written since its first statement; kept for snapshots only."""
     local_settings: list[str] = dataclasses.field(default_factory=list)
+    session: object = None
+    """Its connection's; two transactions of one connection have the same."""
+    locks: set[str] = dataclasses.field(default_factory=set)
+    """What it has locked until its end: tables of which it has locked rows, and advisory locks."""
     tables: set[str] = dataclasses.field(default_factory=set)
     """The tables it has changed."""
     floating: list[str] = dataclasses.field(default_factory=list)

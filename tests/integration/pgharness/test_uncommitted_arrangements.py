@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pgharness.errors import IsolationError, UncommittedWarning
+from pgharness.errors import IsolationError, IsolationWarning
 from tests.support.joined import Joined
 
 READS = (
@@ -58,7 +58,7 @@ def test_off_says_nothing(joined: Joined, engine: Engine) -> None:
 
 @pytest.mark.parametrize("strict", ["warn"])
 def test_warn_says_it_once_at_the_end_of_the_test(joined: Joined, engine: Engine) -> None:
-    with pytest.warns(UncommittedWarning, match=READS) as said:
+    with pytest.warns(IsolationWarning, match=READS) as said:
         assert flush_then_ask(joined, engine) == [1, 1, 1]
     assert len(said) == 1
 

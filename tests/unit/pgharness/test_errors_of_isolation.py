@@ -42,6 +42,44 @@ SENTENCES: dict[str, tuple[IsolationError, str]] = {
         "  - pg_strict = off\n"
         f"  - {WAY_OUT}",
     ),
+    "both_lock": (
+        IsolationError.both_lock("t", "a.py:1 in f", "rows of jobs", "b.py:2 in g"),
+        "t: the transaction begun at a.py:1 in f locks rows of jobs, where the one begun at b.py:2 in g has "
+        "taken its lock.\n"
+        "Inside one transaction both have it; on connections of their own one may have to wait.\n"
+        "To fix this, either:\n"
+        "  - end the first transaction before the other begins\n"
+        "  - pg_strict = off\n"
+        f"  - {WAY_OUT}",
+    ),
+    "not_skipped": (
+        IsolationError.not_skipped("t", "a.py:1 in f", "an advisory lock", "b.py:2 in g"),
+        "t: the transaction begun at a.py:1 in f tries to lock an advisory lock, where the one begun at "
+        "b.py:2 in g has taken its lock.\n"
+        "Inside one transaction it gets what the other has; on a connection of its own it would not.\n"
+        "To fix this, either:\n"
+        "  - end the first transaction before the other begins\n"
+        f"  - {WAY_OUT}",
+    ),
+    "not_delivered": (
+        IsolationError.not_delivered("t", "a.py:1 in f", "b.py:2 in g"),
+        "t: the NOTIFY sent at a.py:1 in f does not reach the connection that began to listen at b.py:2 in g."
+        "\n"
+        "PostgreSQL delivers at the commit, and the test's transaction is rolled back.\n"
+        "To fix this, either:\n"
+        f"  - {WAY_OUT}\n"
+        "  - pg_strict = off",
+    ),
+    "read_past": (
+        IsolationError.read_past("t", "users", "a.py:1 in f"),
+        "t: the connection opened past SQLAlchemy, used at a.py:1 in f, reads users, which the test has "
+        "changed.\n"
+        "It does not join the test's transaction and sees nothing of what the test has written.\n"
+        "To fix this, either:\n"
+        "  - read through db_session or an engine of SQLAlchemy\n"
+        f"  - {WAY_OUT}\n"
+        "  - pg_strict = off",
+    ),
     "scope_open": (
         IsolationError.scope_open("t", "test_a.py", ["a.py:1 in f"]),
         "t: a transaction that a fixture of test_a.py has begun is still open.\n"

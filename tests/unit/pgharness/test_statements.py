@@ -30,7 +30,7 @@ from pgharness.isolation.statements import Kind, Statement, classify
         ("PREPARE TRANSACTION 'x'", "refused", ""),
         ("COMMIT PREPARED 'x'", "refused", ""),
         ("ROLLBACK PREPARED 'x'", "refused", ""),
-        ("LISTEN channel", "refused", ""),
+        ("LISTEN channel", "refused", "listen"),
         ("-- why\n/* because */ COMMIT -- now", "commit", ""),
         ("PREPARE plan AS SELECT 1", "plain", ""),
         ("UNLISTEN *", "plain", ""),
@@ -195,3 +195,29 @@ def test_the_tables_a_statement_names(text: str, changed: set[str], read: set[st
 )
 def test_a_script_that_may_end_the_transaction(text: str, ends: bool) -> None:
     assert classify(text).ends is ends
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "skips"),
+    [
+        ("SELECT * FROM t", False, False),
+        ("SELECT 'for update'", True, False),  # in doubt
+        ("SELECT * FROM t FOR UPDATE", True, False),
+        ("SELECT * FROM t FOR NO KEY UPDATE OF t, u", True, False),
+        ("SELECT * FROM t FOR KEY SHARE NOWAIT", True, True),
+        ("SELECT * FROM t FOR UPDATE OF t\n SKIP  LOCKED", True, True),
+        ("UPDATE t SET x = 1", False, False),
+        ("CREATE POLICY p ON t FOR UPDATE USING (true)", False, False),
+        ("SELECT pg_try_advisory_xact_lock(1)", False, True),
+        ("SELECT pg_advisory_lock(1)", False, False),
+    ],
+)
+def test_what_a_statement_locks_and_whether_it_waits(text: str, rows: bool, skips: bool) -> None:
+    statement = classify(text)
+
+    assert (statement.row_locks, statement.skips) == (rows, skips)
+
+
+@pytest.mark.parametrize("text", ["NOTIFY a, 'b'", "SELECT pg_notify($1, $2)"])
+def test_a_notification(text: str) -> None:
+    assert classify(text).notifies
