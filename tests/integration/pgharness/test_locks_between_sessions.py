@@ -6,15 +6,14 @@ import contextlib
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError, IsolationWarning
 from pgharness.fixtures import Database
@@ -27,33 +26,18 @@ TRIES = ["SELECT pg_try_advisory_xact_lock(1)", "SELECT pg_try_advisory_lock(1)"
 
 
 @pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
-    made = create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-    with made.begin() as connection:
-        connection.execute(text("CREATE TABLE jobs (id int); CREATE TABLE users (id int)"))
-        connection.execute(text("INSERT INTO jobs VALUES (1), (2)"))
-    return made
+def joined_schema() -> str:
+    return "CREATE TABLE jobs (id int); CREATE TABLE users (id int); INSERT INTO jobs VALUES (1), (2)"
 
 
 @pytest.fixture
-def async_engine(engine: Engine, pg_empty_database: Database) -> AsyncEngine:
-    return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-
-
-@pytest.fixture
-def strict() -> Literal["off", "warn", "error"]:
+def strict() -> str:
     return "off"
 
 
 @pytest.fixture
-def joined(
-    engine: Engine,
-    pg_empty_database: Database,
-    strict: Literal["off", "warn", "error"],
-) -> Iterator[Joined]:
-    made = Joined(pg_empty_database.url, strict=strict)
-    yield made
-    made.close()
+def joined_options(strict: str) -> dict[str, Any]:
+    return {"strict": strict}
 
 
 @contextlib.contextmanager
