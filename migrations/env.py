@@ -13,7 +13,11 @@ from service.settings import DatabaseSettings
 config = context.config
 
 # A migration that waits for a lock makes everybody after it wait too: it gives up, and is run again.
-lock_timeout: str = config.attributes.get("lock_timeout", "5s")
+SESSION = {
+    "application_name": "migrations",
+    "lock_timeout": config.attributes.get("lock_timeout", "5s"),
+    "statement_timeout": "0",  # a role's own is made for requests; building an index takes its time
+}
 
 # Only for `alembic` on the command line: fileConfig replaces the root logger's handlers, and a
 # program that runs migrations (a test run, say) has its own.
@@ -28,7 +32,12 @@ def database_url() -> str:
 
 
 def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
@@ -37,7 +46,7 @@ async def run_online() -> None:
     engine = create_async_engine(
         database_url(),
         poolclass=pool.NullPool,
-        connect_args={"server_settings": {"lock_timeout": lock_timeout, "application_name": "migrations"}},
+        connect_args={"server_settings": SESSION},
     )
     try:
         async with engine.connect() as connection:
@@ -48,10 +57,15 @@ async def run_online() -> None:
 
 def run_offline() -> None:
     context.configure(
-        url=database_url(), target_metadata=Base.metadata, literal_binds=True, compare_type=True
+        url=database_url(),
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        compare_type=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
-        context.execute(f"SET lock_timeout = '{lock_timeout}'")
+        for name, value in SESSION.items():
+            context.execute(f"SET {name} = '{value}'")
         context.run_migrations()
 
 

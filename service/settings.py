@@ -101,6 +101,9 @@ class Settings(DatabaseSettings):
     argon2_workers: int = Field(default=4, ge=1)
     """How many passwords are hashed at once; the most memory is this times ``argon2_memory_cost``."""
 
+    worker_poll: float = Field(default=5.0, gt=0)
+    """Seconds after which the worker looks for work that nobody has told it of."""
+
     @model_validator(mode="after")
     def _real_secret_outside_development(self) -> Self:
         if self.environment == "development":

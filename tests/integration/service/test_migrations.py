@@ -138,7 +138,7 @@ async def test_every_migration_can_be_taken_back_and_made_again(
 async def test_the_statements_can_be_printed_instead_of_run(migrate: Migrate, engine: AsyncEngine) -> None:
     printed = await migrate(command.upgrade, "head", sql=True)
 
-    assert printed.startswith("BEGIN;\n\nSET lock_timeout = '50ms';\n")
+    assert "SET lock_timeout = '50ms';\n" in printed.partition("BEGIN;")[0]
     assert "CREATE TABLE tasks" in printed
     assert await schema(engine) == {}
 
