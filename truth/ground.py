@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-import docker  # type: ignore[import-untyped]
+import docker  # type: ignore[import-untyped]  # docker has no types
 import psycopg
 
 from pgharness.config import resolve

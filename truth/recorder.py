@@ -12,6 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ HUNG = 17
 
 def record(behaviour: str, part: str, outcome: str, line: str = "") -> None:
     """Append one line to the record. ``part`` is ``itself`` or ``after``."""
-    with open(os.environ["TRUTH_RECORD"], "a", encoding="utf-8") as file:  # noqa: PTH123
+    with Path(os.environ["TRUTH_RECORD"]).open("a", encoding="utf-8") as file:
         file.write(
             json.dumps({"behaviour": behaviour, "part": part, "outcome": outcome, "line": line}) + "\n"
         )
@@ -52,9 +53,9 @@ def _wanted() -> list[str]:
 
 def _of(item: pytest.Item) -> tuple[str, str]:
     """The behaviour that a test is about, and the part of it."""
-    name: str = item.originalname  # type: ignore[attr-defined]
+    name: str = item.originalname  # type: ignore[attr-defined]  # a Function has one
     if name == "test_nothing_left":
-        return item.callspec.params["after"], "after"  # type: ignore[attr-defined]
+        return item.callspec.params["after"], "after"  # type: ignore[attr-defined]  # a Function has one
     return name.removeprefix("test_"), "itself"
 
 

@@ -58,7 +58,7 @@ def look(config: Config, backend: str) -> Finding:
     if backend == "external" and not config.url:
         return Finding(backend, works=False, detail="pg_url is not set")
     url = config.url if backend == "external" else ""
-    alone = dataclasses.replace(config, backend=backend, url=url)  # type: ignore[arg-type]
+    alone = dataclasses.replace(config, backend=backend, url=url)  # type: ignore[arg-type]  # one of BACKENDS
     began = time.perf_counter()
     try:
         server = start(alone, reserve(alone))

@@ -88,10 +88,10 @@ def install() -> None:
     for name in ("connect", "connect_ex", "sendto", "listen"):
         _originals[name] = getattr(socket.socket, name)
     _originals["getaddrinfo"] = socket.getaddrinfo
-    socket.socket.connect = _connect  # type: ignore[method-assign, assignment]
-    socket.socket.connect_ex = _connect_ex  # type: ignore[method-assign, assignment]
-    socket.socket.sendto = _sendto  # type: ignore[method-assign, assignment]
-    socket.socket.listen = _listen  # type: ignore[method-assign, assignment]
+    socket.socket.connect = _connect  # type: ignore[method-assign, assignment]  # watching is what this is for
+    socket.socket.connect_ex = _connect_ex  # type: ignore[method-assign, assignment]  # the same
+    socket.socket.sendto = _sendto  # type: ignore[method-assign, assignment]  # the same
+    socket.socket.listen = _listen  # type: ignore[method-assign, assignment]  # the same
     socket.getaddrinfo = _getaddrinfo
 
 

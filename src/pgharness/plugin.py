@@ -42,7 +42,7 @@ from pgharness.live import add_log, live_server  # noqa: F401 - the same
 from pgharness.options import declare
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
-_TIER: pytest.StashKey[str | None] = pytest.StashKey()
+_TIER: pytest.StashKey[guard.Tier | None] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -210,7 +210,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     hosts: tuple[str, ...] = ()
     if tier != "unit":
         hosts = asking.asked(item, harness.config.isolation).allow_hosts
-    policy = guard.Policy(item.nodeid, tier, frozenset() if tier == "unit" else harness.allowed(hosts))  # type: ignore[arg-type]
+    policy = guard.Policy(item.nodeid, tier, frozenset() if tier == "unit" else harness.allowed(hosts))
     guard.current = policy
     try:
         return (yield)
@@ -236,7 +236,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     function = getattr(item, "obj", None)
     ours = hasattr(getattr(made, "_transport", None), "lifespan")  # not a client of the project's own
     if ours and inspect.iscoroutinefunction(function):
-        item.obj = with_lifespan(function, made)  # type: ignore[attr-defined]
+        item.obj = with_lifespan(function, made)  # type: ignore[attr-defined]  # a Function has one
     rollback.in_call = True
     try:
         return (yield)

@@ -71,7 +71,7 @@ class _Loop(asyncio.SelectorEventLoop):
         self.transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
 
     def _make_socket_transport(self, *args: Any, **options: Any) -> asyncio.Transport:
-        made: asyncio.Transport = super()._make_socket_transport(*args, **options)  # type: ignore[misc]
+        made: asyncio.Transport = super()._make_socket_transport(*args, **options)  # type: ignore[misc]  # the event loop's own
         self.transports.add(made)
         return made
 

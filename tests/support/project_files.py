@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON = (
+    "noxfile.py",
+    *(f"{top}/**/*.py" for top in ("src", "service", "tests", "truth", "benchmarks", "docs", "migrations")),
+)
 
 
 def text(name: str) -> str:
@@ -43,3 +47,12 @@ def pages() -> list[Path]:
         ROOT / "CHANGELOG.md",
         *sorted(ROOT.glob("docs/**/*.md")),
     ]
+
+
+def sources() -> list[Path]:
+    """Every Python file that is written here."""
+    return sorted(path for part in PYTHON for path in ROOT.glob(part))
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))

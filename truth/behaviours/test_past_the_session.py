@@ -112,7 +112,7 @@ async def test_driver_commits(client: httpx.AsyncClient) -> None:
 async def with_driver_report() -> int | None:
     connection = await asyncpg.connect(DSN)
     try:
-        return await connection.fetchval("SELECT count(*) FROM item")  # type: ignore[no-any-return]
+        return await connection.fetchval("SELECT count(*) FROM item")  # type: ignore[no-any-return]  # an int
     finally:
         await connection.close()
 

@@ -21,7 +21,7 @@ def db_url() -> str:
 
 @pytest.fixture
 def sqla_modules() -> None:
-    import truth.shop.models  # noqa: F401, PLC0415
+    import truth.shop.models  # noqa: F401, PLC0415 - fills the metadata once the engine is set
 
 
 @pytest.fixture

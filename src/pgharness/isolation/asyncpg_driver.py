@@ -283,7 +283,7 @@ async def _close(connection: asyncpg.Connection[Any]) -> None:
 
 def _abandon(connection: asyncpg.Connection[Any]) -> None:
     """Close the socket of a connection whose loop is closed, which no method of it does."""
-    transport: Any = connection._transport  # type: ignore[attr-defined]
+    transport: Any = connection._transport  # type: ignore[attr-defined]  # not in the stubs
     with contextlib.suppress(Exception):
         transport.abort()  # ends by asking the loop
     with contextlib.suppress(Exception):

@@ -157,7 +157,7 @@ class VirtualCursor:
 
     async def _step(self, call: Callable[[Any], Awaitable[T]]) -> T:
         connection = self._prepared._connection
-        return await connection._run("FETCH", (), lambda _: call(self._cursor), _FETCH)  # type: ignore[return-value]
+        return await connection._run("FETCH", (), lambda _: call(self._cursor), _FETCH)  # type: ignore[return-value]  # None is for empty statements
 
     async def fetch(self, n: int, *, timeout: float | None = None) -> list[Any]:
         return await self._step(lambda cursor: cursor.fetch(n, timeout=timeout))

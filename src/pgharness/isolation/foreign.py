@@ -201,7 +201,7 @@ def _watched_class(base: type, database: str, new: Callable[[], Watched]) -> typ
 
     def init(self: Any, *args: Any, **options: Any) -> None:
         self._watched = None
-        base.__init__(self, *args, **options)  # type: ignore[misc]
+        base.__init__(self, *args, **options)  # type: ignore[misc]  # of the class that is being made
 
     methods = {name: noting(name) for name in _ASYNCPG_METHODS if hasattr(base, name)}
     own = {"__slots__": ("_watched",), "__module__": base.__module__, "__init__": init}

@@ -18,7 +18,7 @@ class _TextMixin:
 
     def _start_query(self, query: Any = None) -> Generator[Any, Any, None]:
         self._conn._query_text = text_of(query, self._conn) if query is not None else None
-        yield from super()._start_query(query)  # type: ignore[misc]
+        yield from super()._start_query(query)  # type: ignore[misc]  # the cursor's it is mixed into
 
     def _execute_gen(self, query: Any, params: Any = None, **options: Any) -> Generator[Any, Any, None]:
         conn = self._conn
@@ -29,7 +29,7 @@ class _TextMixin:
             if statement.session_setting:
                 conn._current_link().know_defaults({statement.session_setting: ""})
             try:
-                yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]
+                yield from super()._execute_gen(query, params, **options)  # type: ignore[misc]  # the same
                 yield from conn._settle()
             except psycopg.errors.LockNotAvailable as error:
                 link = conn._current_link()
@@ -49,7 +49,7 @@ class _TextMixin:
             yield from self._by_hand(statement, text)
         else:
             yield from conn._control_gen(statement, text)
-        self._reset()  # type: ignore[attr-defined]
+        self._reset()  # type: ignore[attr-defined]  # the same
 
     def _by_hand(self, statement: Statement, text: str) -> Generator[Any, Any, None]:
         """BEGIN, COMMIT or ROLLBACK sent as SQL: right on an autocommit connection, and only there."""

@@ -56,7 +56,7 @@ class VirtualTransactions(Base):
         self._query_text: str | None = None
         self._query_args: Any = None
         self._autocommit = bool(options.get("autocommit", False))
-        self.lock = current.lock  # type: ignore[assignment]
+        self.lock = current.lock  # type: ignore[assignment]  # one lock for both faces
         self.settings = SessionSettings(settings_of(options.get("options")))
         self._prepared = self._prepared_of(current)
         current.know_defaults(self.settings.current)
@@ -96,7 +96,7 @@ class VirtualTransactions(Base):
         if self.pgconn is not pgconn:
             self.pgconn = pgconn
             self._prepared = self._prepared_of(link)
-        self.lock = link.lock  # type: ignore[assignment]
+        self.lock = link.lock  # type: ignore[assignment]  # the same
 
     def _prepared_of(self, link: PsycopgLink) -> Any:
         """The statements that all share; none with a search_path of its own, which gives them other types."""

@@ -44,17 +44,17 @@ class VirtualConnection(VirtualTransactions, psycopg.Connection[Any]):
             yield transaction
 
 
-class AsyncVirtualConnection(VirtualTransactions, psycopg.AsyncConnection[Any]):  # type: ignore[misc]
+class AsyncVirtualConnection(VirtualTransactions, psycopg.AsyncConnection[Any]):  # type: ignore[misc]  # checked as the synchronous face
     """An asynchronous `psycopg.AsyncConnection` that has joined the test's transaction."""
 
     def __init__(self, link: Callable[[], PsycopgLink], options: Mapping[str, Any]) -> None:
         super().__init__(link().connection().pgconn)
         self._join(link, options)
 
-    async def close(self) -> None:  # type: ignore[override]
+    async def close(self) -> None:  # type: ignore[override]  # the same
         self._close()
 
-    async def rollback(self) -> None:  # type: ignore[override]
+    async def rollback(self) -> None:  # type: ignore[override]  # the same
         self._roll_back()
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ class AsyncVirtualConnection(VirtualTransactions, psycopg.AsyncConnection[Any]):
         return super().cursor(*args, **kwargs)
 
     @asynccontextmanager
-    async def transaction(  # type: ignore[override]
+    async def transaction(  # type: ignore[override]  # the same
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> AsyncIterator[psycopg.AsyncTransaction]:
         transaction = psycopg.AsyncTransaction(self, savepoint_name, force_rollback)

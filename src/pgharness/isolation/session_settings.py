@@ -12,6 +12,7 @@ from pgharness.isolation.statements import Statement
 from pgharness.isolation.transaction import Transaction
 
 Level = Literal["", "REPEATABLE READ", "SERIALIZABLE"]
+_SNAPSHOTS: tuple[Level, ...] = ("REPEATABLE READ", "SERIALIZABLE")
 
 
 class SessionSettings:
@@ -77,4 +78,4 @@ def local_setting(statement: Statement, text: str, args: Sequence[Any] | Mapping
 def level_of(isolation: str | None) -> Level:
     """The isolation level if it is one that keeps a snapshot."""
     name = (isolation or "").upper().replace("_", " ")
-    return name if name in ("REPEATABLE READ", "SERIALIZABLE") else ""  # type: ignore[return-value]
+    return next((level for level in _SNAPSHOTS if level == name), "")

@@ -42,7 +42,7 @@ class Schema:
             return f"create_all of {self.config.metadata}"
         if self.kind == "sql":
             files = ", ".join(self.config.sql[:3])
-            return f"the SQL of {files}{', ...' if len(self.config.sql) > 3 else ''}"  # noqa: PLR2004
+            return f"the SQL of {files}{', ...' if len(self.config.sql) > 3 else ''}"  # noqa: PLR2004 - as many as are named
         return "an empty database"
 
     def locations(self) -> Locations | None:

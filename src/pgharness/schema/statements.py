@@ -107,10 +107,10 @@ class _State:
 
     def _word(self, word: str) -> None:
         # As psql does it: BEGIN counts only in CREATE [OR REPLACE] FUNCTION or PROCEDURE.
-        if len(self._words) < 4:  # noqa: PLR2004
+        if len(self._words) < 4:  # noqa: PLR2004 - what is looked at
             self._words.append(word)
         words = [known for known in self._words if known not in ("OR", "REPLACE")]
-        if len(words) < 2 or words[0] != "CREATE" or words[1] not in ("FUNCTION", "PROCEDURE"):  # noqa: PLR2004
+        if len(words) < 2 or words[0] != "CREATE" or words[1] not in ("FUNCTION", "PROCEDURE"):  # noqa: PLR2004 - the same
             return
         if word == "BEGIN" or (word == "CASE" and self._bodies):
             self._bodies += 1

@@ -103,8 +103,8 @@ class _Attributes(dict[str, Any]):
 
 def _upgrade(job: dict[str, Any]) -> dict[str, Any]:
     from alembic import command  # noqa: PLC0415 (create_all does without Alembic)
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415 - a project may have no Alembic
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - the same
 
     files = {"toml_file": job["toml"]} if job["toml"] else {}
     config = Config(job["ini"], stdout=io.StringIO(), **files)

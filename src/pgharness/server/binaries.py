@@ -140,7 +140,7 @@ def version_in(directory: Path) -> str:
 
 def _said(*command: str) -> str:
     try:
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
     return finished.stdout.strip() if finished.returncode == 0 else ""
@@ -162,7 +162,7 @@ def _from_path(environ: Mapping[str, str]) -> Iterator[Path]:
 
 def _usual() -> list[Path]:
     """The usual directories that exist, newest major first."""
-    directories = [Path(path) for pattern in USUAL for path in glob.glob(os.path.expanduser(pattern))]  # noqa: PTH111, PTH207
+    directories = [Path(path) for pattern in USUAL for path in glob.glob(os.path.expanduser(pattern))]  # noqa: PTH111, PTH207 - "~" and "*" in one pattern, absolute or not
     numbers = {path: [int(word) for word in _words(path) if word.isdigit()] for path in directories}
     return sorted(directories, key=lambda path: numbers[path], reverse=True)
 

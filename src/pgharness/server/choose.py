@@ -28,7 +28,7 @@ def start(config: Config, reservation: Reservation) -> Server:
     """
     address = reservation.address
     if config.backend == "external" or config.url:
-        from pgharness.server import external  # noqa: PLC0415
+        from pgharness.server import external  # noqa: PLC0415 - only the backend that is chosen
 
         return external.find(config, address)
     _claim_port(reservation)
@@ -55,19 +55,19 @@ def _claim_port(reservation: Reservation) -> None:
 
 
 def _local(config: Config, address: Address) -> RunningServer:
-    from pgharness.server import local  # noqa: PLC0415
+    from pgharness.server import local  # noqa: PLC0415 - the same
 
     return local.start(config, address)
 
 
 def _container(config: Config, address: Address) -> RunningServer:
-    from pgharness.server import engine  # noqa: PLC0415
+    from pgharness.server import engine  # noqa: PLC0415 - the same
 
     with quiet():
         found, tried = engine.find(os.environ, engine.home_directory())
         if found is None:
             raise failures.no_engine(tried)
-        from pgharness.server import container  # noqa: PLC0415
+        from pgharness.server import container  # noqa: PLC0415 - the same
 
         return container.start(config, address, found)
 

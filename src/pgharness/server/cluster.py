@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from pgharness.server.directories import Directory, copy_binaries, sweep
 
 
-class Failed(Exception):  # noqa: N818
+class Failed(Exception):  # noqa: N818 - a step has failed, and is told as a ServerError
     """A step of the start did not succeed: ``args`` are the step and what it said."""
 
 
@@ -52,7 +52,7 @@ class Cluster:
         while self._server.poll() is None:
             with contextlib.suppress(OSError):
                 lines = pid_file.read_text().splitlines()
-                if len(lines) > 7 and lines[7].strip() == "ready":  # noqa: PLR2004
+                if len(lines) > 7 and lines[7].strip() == "ready":  # noqa: PLR2004 - the eighth line of postmaster.pid
                     return
             self._pause(0.01)
         raise Failed("postgres", self._tail("log"))
@@ -118,7 +118,7 @@ class Cluster:
             drop = {"user": order["uid"], "group": order["gid"], "extra_groups": []}
         with (self._base / log).open("wb") as file:
             try:
-                return subprocess.Popen(  # noqa: S603
+                return subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=file,

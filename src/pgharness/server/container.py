@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import docker.errors  # type: ignore[import-untyped]
+import docker.errors  # type: ignore[import-untyped]  # docker has no types
 import requests.exceptions
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core import config as testcontainers_settings
@@ -114,7 +114,7 @@ class _Run:
         try:
             with quiet():
                 self._container.stop(force=True, delete_volume=True)
-            removed = self._container._container is not None  # noqa: SLF001
+            removed = self._container._container is not None  # noqa: SLF001 - testcontainers has no other way to ask
         except docker.errors.NotFound:
             removed = True
         except _EngineErrors:

@@ -98,7 +98,7 @@ def _command_line(pid: int) -> str:
         if sys.platform == "linux":
             return Path(f"/proc/{pid}/cmdline").read_text()
         command = ["/bin/ps", "-o", "command=", "-p", str(pid)]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
     except OSError:
         return ""
 

@@ -35,7 +35,7 @@ class Engine:
             status, body = engine_request(self.url, self.certificates, "GET", "/_ping", seconds)
         except OSError as error:
             return str(error.strerror or error) or type(error).__name__
-        return "" if status == 200 else f"HTTP {status} {body.strip()[:100]}"  # noqa: PLR2004
+        return "" if status == 200 else f"HTTP {status} {body.strip()[:100]}"  # noqa: PLR2004 - of HTTP: all is well
 
     def published_host(self, environ: Mapping[str, str]) -> str:
         """The host at which the ports it publishes are reached from here."""
@@ -85,7 +85,7 @@ def candidates(environ: Mapping[str, str], home: Path) -> list[Engine]:
         home / ".rd/docker.sock",
         runtime / "podman/podman.sock",
     )
-    engines.extend(Engine(f"unix://{path}") for path in sockets if os.path.exists(path))  # noqa: PTH110
+    engines.extend(Engine(f"unix://{path}") for path in sockets if os.path.exists(path))  # noqa: PTH110 - a path that may not be read is none
     return list(dict.fromkeys(engines))
 
 

@@ -96,7 +96,7 @@ def remove_container(order: dict[str, Any], patience: float = 0.3) -> None:
     for _ in range(5):
         with contextlib.suppress(OSError):
             status, _ = engine_request(order["url"], order["certificates"], "DELETE", path, 30)
-            if status == 204:  # noqa: PLR2004
+            if status == 204:  # noqa: PLR2004 - of HTTP: it is removed
                 return
         time.sleep(patience)
 

@@ -26,7 +26,7 @@ from pgharness.server.settings import SETTINGS
 from pgharness.server.supervise import Event, Keeper
 
 UNPRIVILEGED = ("postgres", "nobody")
-_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of its own is made in it
 _ROOM = 512 * 1024 * 1024
 _SOCKET_PATH_LIMIT = 100  # bytes; the system's own is 103 (macOS) or 107
 
@@ -116,7 +116,7 @@ def plan(
 
 def _initdb(programs: Path, base: Path, major: int, locale: str) -> list[str]:
     # Checksums, on by default from 18, guard a disk that these tests do not use.
-    extra = ["--no-data-checksums"] if major >= 18 else []  # noqa: PLR2004
+    extra = ["--no-data-checksums"] if major >= 18 else []  # noqa: PLR2004 - the first with checksums by default
     return [
         str(programs / "initdb"),
         f"--pgdata={base / 'data'}",
@@ -188,7 +188,7 @@ def _first_fit(homes: list[Path]) -> Path:
 
 
 def _temporary() -> list[Path]:
-    return [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+    return [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - the same as above
 
 
 def _unfit(home: Path, user: User | None) -> str:

@@ -33,4 +33,4 @@ def hide_deprecated_names(module: ModuleType) -> None:
 
     freezegun asks every module for every name that dir() tells of; one of these asks the engine.
     """
-    module.__dir__ = lambda: sorted(vars(module))  # type: ignore[method-assign]
+    module.__dir__ = lambda: sorted(vars(module))  # type: ignore[method-assign]  # a module asks its own

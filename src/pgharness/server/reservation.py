@@ -76,7 +76,7 @@ def _host(config: Config, environ: Mapping[str, str]) -> str:
     """Where a server of this run will listen: elsewhere only if a remote engine is to run it."""
     if config.backend == "local":
         return LOOPBACK
-    from pgharness.server import engine  # noqa: PLC0415
+    from pgharness.server import engine  # noqa: PLC0415 - only where an engine is asked
 
     home = engine.home_directory()
     for candidate in engine.candidates(environ, home):

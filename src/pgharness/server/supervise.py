@@ -45,7 +45,7 @@ class Keeper:
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
-        self._process: subprocess.Popen[bytes] | None = subprocess.Popen(  # noqa: S603
+        self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(__file__).parent.parent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -33,7 +33,7 @@ def engine_request(url: str, certificates: str, method: str, path: str, timeout:
 
 def _response(answer: IO[bytes]) -> tuple[int, str]:
     status = answer.readline().split()
-    if len(status) < 2 or not status[0].startswith(b"HTTP/") or not status[1].isdigit():  # noqa: PLR2004
+    if len(status) < 2 or not status[0].startswith(b"HTTP/") or not status[1].isdigit():  # noqa: PLR2004 - version and number
         raise OSError("it does not speak HTTP")
     while answer.readline().strip():
         pass  # a header
@@ -41,7 +41,7 @@ def _response(answer: IO[bytes]) -> tuple[int, str]:
 
 
 def _secured(wire: socket.socket, host: str, certificates: str) -> socket.socket:
-    import ssl  # noqa: PLC0415
+    import ssl  # noqa: PLC0415 - only for an engine behind TLS
 
     folder = Path(certificates)
     context = ssl.create_default_context(cafile=str(folder / "ca.pem") if certificates else None)

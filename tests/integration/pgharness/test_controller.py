@@ -62,7 +62,7 @@ def run() -> SmallRun:
 
 @pytest.fixture
 def controller(run: SmallRun) -> Iterator[Controller]:
-    made = Controller(run)  # type: ignore[arg-type]
+    made = Controller(run)  # type: ignore[arg-type]  # has what the workers ask for
     yield made
     made.close()
 
@@ -93,7 +93,7 @@ def test_every_question_is_answered_by_the_run(run: SmallRun, remote: RemoteRun)
 def test_an_error_of_the_harness_arrives_whole_and_the_next_question_is_answered(
     run: SmallRun, remote: RemoteRun
 ) -> None:
-    run.failure = DatabaseError("no room.", cause="Full.", checked=["/dev/shm"], fix=["a", "b"])  # noqa: S108
+    run.failure = DatabaseError("no room.", cause="Full.", checked=["/dev/shm"], fix=["a", "b"])  # noqa: S108 - only a word here
 
     with pytest.raises(DatabaseError) as caught:
         remote.database("gw0")
@@ -178,7 +178,7 @@ def test_a_worker_that_leaves_in_the_middle_disturbs_nobody(run: SmallRun, contr
 
 
 def test_nobody_is_let_in_after_the_end(run: SmallRun) -> None:
-    controller = Controller(run)  # type: ignore[arg-type]
+    controller = Controller(run)  # type: ignore[arg-type]  # the same
     address = controller.address
 
     controller.close()

@@ -288,6 +288,6 @@ def test_a_template_that_another_run_published_meanwhile_is_taken(
 
 
 def _with_address(server: Server, database: str) -> Server:
-    other = dataclasses.replace(server)  # type: ignore[type-var]
+    other = dataclasses.replace(server)  # type: ignore[type-var]  # a Server is a dataclass here
     other.address = dataclasses.replace(server.address, database=database)
     return other

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from pgharness import guard
@@ -101,7 +102,6 @@ def test_without_a_policy_everything_passes(listener: socket.socket) -> None:
 
 
 def test_psycopg_is_watched_where_it_connects() -> None:
-    psycopg = pytest.importorskip("psycopg")
     guard.watch_psycopg()
     guard.watch_psycopg()
 

@@ -375,7 +375,7 @@ def test_psycopg_a_statement_that_waits_too_long_for_another(
         with joined.test(), engine.connect() as one, engine.connect() as other:
             one.execute(ONE)
             other.execute(ONE)
-            lock: Any = one.connection.driver_connection.lock  # type: ignore[union-attr]
+            lock: Any = one.connection.driver_connection.lock  # type: ignore[union-attr]  # there is one
             with lock, refused(waited("SELECT 1")):
                 other.execute(ONE)
     finally:

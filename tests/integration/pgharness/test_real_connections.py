@@ -29,7 +29,7 @@ async def pooled(engine: AsyncEngine) -> socket.socket:
     """The socket of a connection that has gone back to the pool."""
     async with engine.connect() as connection:
         raw = await connection.get_raw_connection()
-        found: socket.socket = raw.driver_connection._transport.get_extra_info("socket")  # type: ignore[union-attr]
+        found: socket.socket = raw.driver_connection._transport.get_extra_info("socket")  # type: ignore[union-attr]  # there is one
     return found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
-import docker  # type: ignore[import-untyped]
+import docker  # type: ignore[import-untyped]  # docker has no types
 import pytest
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import Reaper

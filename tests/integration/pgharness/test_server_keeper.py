@@ -129,7 +129,7 @@ def test_the_keeper_makes_starts_and_removes_a_cluster(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-class in_process:  # noqa: N801
+class in_process:  # noqa: N801 - read as a function
     """A keeper of a cluster in a thread of this process: its control pipe, its events, the thread.
 
     ``changes`` replace parts of the order.

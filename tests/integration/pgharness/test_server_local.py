@@ -91,7 +91,7 @@ def test_data_lie_in_memory_where_there_is_room() -> None:
 
     order, home = local.plan(config, choose.reserve(config).address, FOUND[0], None)
 
-    assert home == (Path("/dev/shm") if sys.platform == "linux" else home)  # noqa: S108
+    assert home == (Path("/dev/shm") if sys.platform == "linux" else home)  # noqa: S108 - the backend's own choice
     assert Path(order["base"]).parent == home
 
 
@@ -128,11 +128,11 @@ def test_binaries_that_the_other_user_cannot_enter_are_copied(home: Path) -> Non
         shutil.copytree(tree, private / tree.relative_to(site))
     private.chmod(0o700)
     config = make_config(backend="local", bin=str(private / wheel.directory.relative_to(site)))
-    before = set(Path("/tmp").glob("pgharness-*-bin*"))  # noqa: S108
+    before = set(Path("/tmp").glob("pgharness-*-bin*"))  # noqa: S108 - the same
 
     server = choose.start(config, choose.reserve(config))
 
-    copies = set(Path("/tmp").glob("pgharness-*-bin")) - before  # noqa: S108
+    copies = set(Path("/tmp").glob("pgharness-*-bin")) - before  # noqa: S108 - the same
     server.stop()
     assert server.version == wheel.version
     assert len(copies) == 1

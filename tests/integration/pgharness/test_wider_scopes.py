@@ -117,7 +117,7 @@ def test_what_is_not_committed(joined: Joined, engine: Engine) -> None:
 def test_a_test_that_ends_the_transaction(joined: Joined, engine: Engine) -> None:
     def end_it() -> None:
         with joined.test("test_one"), engine.connect() as connection:
-            connection.connection.driver_connection.execute("ROLLBACK; SELECT 1")  # type: ignore[union-attr]
+            connection.connection.driver_connection.execute("ROLLBACK; SELECT 1")  # type: ignore[union-attr]  # there is one
 
     with joined.test("test_a.py"):
         insert(engine)

@@ -63,4 +63,4 @@ async def test_a_title_is_never_cut(ada: User, db_session: AsyncSession) -> None
 
 
 def test_an_error_without_a_cause_names_no_constraint() -> None:
-    assert violated_constraint(IntegrityError("INSERT", {}, None)) is None  # type: ignore[arg-type]
+    assert violated_constraint(IntegrityError("INSERT", {}, None)) is None  # type: ignore[arg-type]  # no driver error at all

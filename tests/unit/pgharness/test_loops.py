@@ -49,7 +49,7 @@ def test_waiting_for_another_thread_has_an_end(background: BackgroundLoop) -> No
     go_on = asyncio.Event()
 
     with pytest.raises(TimeoutError):
-        loops.run_on(background.loop, go_on.wait(), 0.001)  # type: ignore[arg-type]
+        loops.run_on(background.loop, go_on.wait(), 0.001)  # type: ignore[arg-type]  # wait() returns True
 
     background.loop.call_soon_threadsafe(go_on.set)
     background.run(asyncio.sleep(0))  # it has ended when its loop is stopped

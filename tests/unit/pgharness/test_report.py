@@ -22,7 +22,7 @@ def facts(**changes: object) -> Facts:
         "clones": 1,
         **changes,
     }
-    return Facts(**values)  # type: ignore[arg-type]
+    return Facts(**values)  # type: ignore[arg-type]  # values of several types
 
 
 def test_the_header_of_a_template_that_was_found() -> None:

@@ -12,9 +12,9 @@ from pgharness.server.quiet import hide_deprecated_names
 @pytest.fixture
 def computing() -> types.ModuleType:
     module = types.ModuleType("computing")
-    module.plain = 1  # type: ignore[attr-defined]
-    module.__dir__ = lambda: ["plain", "ASKS_THE_ENGINE"]  # type: ignore[method-assign]
-    module.__getattr__ = lambda name: f"computed {name}"  # type: ignore[method-assign]
+    module.plain = 1  # type: ignore[attr-defined]  # a module of any names
+    module.__dir__ = lambda: ["plain", "ASKS_THE_ENGINE"]  # type: ignore[method-assign]  # the same
+    module.__getattr__ = lambda name: f"computed {name}"  # type: ignore[method-assign]  # the same
     return module
 
 

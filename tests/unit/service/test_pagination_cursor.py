@@ -44,7 +44,7 @@ def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "cursor",
     [
-        pytest.param(Cursor(datetime(2026, 3, 1, 12), UUID(int=1)).encode(), id="a time without an offset"),  # noqa: DTZ001
+        pytest.param(Cursor(datetime(2026, 3, 1, 12), UUID(int=1)).encode(), id="a time without an offset"),  # noqa: DTZ001 - that is refused
         pytest.param(Cursor(NOON, UUID(int=1)).encode() + "=", id="padded"),
         pytest.param(Cursor(NOON, UUID(int=1)).encode()[:-4], id="cut short"),
     ],
