@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy import Connection, Engine, ExceptionContext, event, exc
 from sqlalchemy.pool import Pool
 
 from pgharness.errors import IsolationError
@@ -39,7 +39,7 @@ class Engines:
         """The running test, if it has not asked for the database."""
         self.generation = 0
         """Counts the databases that have stood under the worker's name."""
-        self.real = RealConnections()
+        self.real = RealConnections(rollback.target)
         self.drivers: list[str] = []
         """The drivers that have connected, in order."""
         self._key = f"pgharness {self.database}"
@@ -50,6 +50,7 @@ class Engines:
             event.listen(Engine, "do_connect", self._do_connect)
             event.listen(Pool, "connect", self._connected)
             event.listen(Pool, "checkout", self._checkout)
+            event.listen(Engine, "handle_error", self._failed)
             if self.rollback.target.clock:
                 event.listen(Engine, "begin", self._begun)
             self._installed = True
@@ -59,6 +60,7 @@ class Engines:
             event.remove(Engine, "do_connect", self._do_connect)
             event.remove(Pool, "connect", self._connected)
             event.remove(Pool, "checkout", self._checkout)
+            event.remove(Engine, "handle_error", self._failed)
             if self.rollback.target.clock:
                 event.remove(Engine, "begin", self._begun)
             self._installed = False
@@ -117,6 +119,15 @@ class Engines:
         if self.isolation == "database" and connection.info.get(self._key) == self.generation:
             connection.exec_driver_sql(set_settings({clock.SETTING: clock.now()}))
 
+    def _failed(self, context: ExceptionContext) -> None:
+        """Name both sides where a real connection has waited for a lock in vain."""
+        connection, error = context.connection, context.sqlalchemy_exception
+        if self.isolation != "database" or connection is None or error is None or connection.closed:
+            return
+        if connection.info.get(self._key) == self.generation:
+            driver = connection.connection.driver_connection
+            self.real.explain(self.test, driver, context.statement or "", error)
+
     def _checkout(self, connection: Any, record: Any, _proxy: Any) -> None:
         """Refuse to hand out what a pool has kept from a test of another isolation."""
         kept = record.info.get(self._key)
@@ -129,6 +140,7 @@ class Engines:
             raise exc.InvalidatePoolError
         if kept != "virtual":
             self._check_task()
+            self.real.taken(connection)
         else:
             virtual = getattr(connection, "driver_connection", connection)
             virtual.settings.made(virtual._transaction)  # noqa: SLF001 - our own class

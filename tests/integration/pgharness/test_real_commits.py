@@ -291,17 +291,3 @@ async def test_a_transaction_left_open_hinders_nobody(pg_database: Database, run
     connection = await engine.connect()
     await connection.execute(text("LOCK TABLE job"))
     LEFT_OPEN.append(connection)
-
-
-async def test_no_wait_for_a_lock_is_for_ever(pg_database: Database) -> None:
-    connection = await asyncpg.connect(pg_database.url)
-    assert await connection.fetchval("SHOW lock_timeout") == "10s"
-    await connection.execute("ALTER DATABASE " + pg_database.name + " SET lock_timeout = '50ms'")
-    await connection.execute("CREATE TABLE held (x int)")
-    waiting = await asyncpg.connect(pg_database.url)
-    async with connection.transaction():
-        await connection.execute("LOCK TABLE held")
-        with pytest.raises(asyncpg.LockNotAvailableError, match="lock timeout"):
-            await waiting.execute("SELECT * FROM held")
-    await waiting.close()
-    await connection.close()
