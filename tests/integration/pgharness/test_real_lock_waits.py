@@ -45,7 +45,7 @@ async def test_a_wait_in_vain_names_both_sides(pg_database: Database) -> None:
             await waiting.execute(text("UPDATE job SET worker = 'two' WHERE id = 1"))
     await engine.dispose()
 
-    own = r"\S*test_real_commits.py:\d+ in test_a_wait_in_vain_names_both_sides"
+    own = r"\S*test_real_lock_waits.py:\d+ in test_a_wait_in_vain_names_both_sides"
     said, holds = raised.value.__notes__
     assert re.fullmatch(
         rf"pgharness: \S*::test_a_wait_in_vain_names_both_sides: \"UPDATE job SET worker = 'two' "
