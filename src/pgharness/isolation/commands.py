@@ -14,9 +14,10 @@ SELECT format('process %s%s, %s for %s s, its last statement: %s', pid,
               round(extract(epoch FROM clock_timestamp() - xact_start)::numeric, 1), left(query, 120))
 FROM pg_stat_activity
 WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), {pid}) AND xact_start IS NOT NULL
+      AND backend_type = 'client backend'
 ORDER BY xact_start
 """
-"""The open transactions besides that of the process ``pid``, a line each."""
+"""The open transactions of clients besides that of the process ``pid``, a line each."""
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 UNLOCK = "SELECT pg_advisory_unlock_all()"
 LET_WAIT = """DO $$ DECLARE waiting text; BEGIN
