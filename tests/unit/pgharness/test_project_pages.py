@@ -127,3 +127,19 @@ def test_the_public_fixtures_have_docstrings() -> None:
     undocumented = [name for name, fixture in definitions().items() if not inspect.getdoc(fixture)]
 
     assert undocumented == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`(?:\S*/)?(test_\w+\.py)::(test_\w+)`", page.read_text(encoding="utf-8"))
+    missing = [f"{file}::{name}" for file, name in named if not _is_test(file, name)]
+
+    assert missing == []
+
+
+def _is_test(file: str, name: str) -> bool:
+    found = list((project_files.ROOT / "tests").rglob(file))
+    return any(
+        re.search(rf"^(?:async )?def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for path in found
+    )
