@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from service import problems
+from service import problems, tracing
 from service.admin.endpoints import router as admin_router
 from service.auth.breaches import BreachedPasswords
 from service.auth.endpoints import router as auth_router
@@ -18,7 +18,9 @@ from service.dependencies import Resources
 from service.health.endpoints import router as health_router
 from service.health.service import Stopping
 from service.limits.service import RateLimiter
-from service.middleware.body_limit import BodyLimitMiddleware
+from service.metrics import Metrics
+from service.metrics import router as metrics_router
+from service.middleware import install as middleware
 from service.settings import Settings
 from service.tasks.endpoints import router as tasks_router
 from service.upkeep import keep_up
@@ -34,12 +36,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         pydantic.ValidationError: The environment does not have what the settings need.
     """
-    app = FastAPI(title="Task board", version="1", lifespan=_lifespan)
-    app.state.settings = settings or Settings.load()
+    settings = settings or Settings.load()
+    provider = tracing.tracer_provider(settings)
+    app = FastAPI(title="Task board", version="1", lifespan=_lifespan, telemetry=tracing.telemetry(provider))
+    app.state.settings = settings
+    app.state.tracer_provider = provider
+    app.state.metrics = Metrics()
     app.state.stopping = Stopping()
     problems.install(app)
-    app.add_middleware(BodyLimitMiddleware, most=app.state.settings.max_body_size)
-    for router in (health_router, auth_router, users_router, admin_router, tasks_router):
+    middleware.install(app, settings, app.state.metrics)
+    for router in (health_router, metrics_router, auth_router, users_router, admin_router, tasks_router):
         app.include_router(router)
     return app
 
@@ -48,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     engine = create_engine(settings)
+    app.state.metrics.watch(engine, settings.pool_size + settings.pool_overflow)
     session_maker = async_sessionmaker(engine, expire_on_commit=False)
     upkeep = asyncio.create_task(keep_up(session_maker, settings.upkeep_interval))
     try:
@@ -66,3 +73,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         upkeep.cancel()
         await asyncio.wait([upkeep])
         await engine.dispose()
+        await tracing.shut_down(app.state.tracer_provider)

@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import DateTime, MetaData, Uuid, func
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -20,12 +21,19 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
-UNAVAILABLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""What a database that is down can raise: SQLAlchemy wraps only the errors of an open connection."""
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What connecting raises: SQLAlchemy wraps only the errors of an open connection."""
+
+UNAVAILABLE = (SQLAlchemyError, *DRIVER_ERRORS, OSError, TimeoutError)
+"""What a database that is down can raise."""
 
 
 LOCK_NOT_AVAILABLE = "55P03"
 """The SQLSTATE of a wait that ``lock_timeout`` ended."""
+
+MAY_PASS = ("08", "28", "3D", "40", "53", "57", LOCK_NOT_AVAILABLE)
+"""SQLSTATEs, by their beginnings, that are no fault of the statement's: connection lost or refused, rolled
+back (deadlock), no resources, interrupted."""
 
 
 class Base(DeclarativeBase):
@@ -49,13 +57,38 @@ class Record:
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
-    """An engine that connects when first used. The caller disposes of it."""
+    """An engine that connects when first used. The caller disposes of it.
+
+    No statement and no wait for a lock or a connection lasts for longer than the settings say.
+    """
+    timeouts = {
+        "statement_timeout": settings.statement_timeout,
+        "lock_timeout": settings.lock_timeout,
+        "idle_in_transaction_session_timeout": settings.idle_timeout,
+    }
     return create_async_engine(
         settings.database_url.get_secret_value(),
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
+        pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
+        hide_parameters=True,  # errors are logged, and a parameter may be a hash or an address
+        connect_args={
+            "timeout": settings.connect_timeout,
+            "server_settings": {
+                "application_name": "task-board",
+                **{name: f"{int(seconds * 1000)}ms" for name, seconds in timeouts.items()},
+            },
+        },
     )
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether the same request may well succeed later: the database is away, busy, or interrupted it."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, (PoolTimeoutError, ConnectionError, *DRIVER_ERRORS))
+    state = sqlstate(error) or ""
+    return error.connection_invalidated or state.startswith(MAY_PASS)
 
 
 def violated_constraint(error: IntegrityError) -> str | None:

@@ -1,6 +1,7 @@
 """Every error as RFC 9457 problem details: the one place that knows what each domain error is in HTTP."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -9,9 +10,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from service import errors
+from service.database import DRIVER_ERRORS, is_unavailable, sqlstate
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
@@ -106,7 +112,8 @@ def install(app: FastAPI) -> None:
     app.exception_handler(errors.DomainError)(_domain_error)
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(http_exception)
-    app.exception_handler(Exception)(_unexpected)
+    for unavailable in (DBAPIError, PoolTimeoutError, ConnectionError, *DRIVER_ERRORS):
+        app.exception_handler(unavailable)(_database_error)
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -176,6 +183,15 @@ def http_exception(request: Request, error: HTTPException) -> JSONResponse:
     return _respond(request, kind, error.detail, headers=error.headers)
 
 
-def _unexpected(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 (the server logs it)
+def _database_error(request: Request, error: Exception) -> JSONResponse:
+    if not is_unavailable(error):
+        raise error
+    state = sqlstate(error) if isinstance(error, DBAPIError) else None
+    logger.warning("database unavailable", extra={"error": type(error).__name__, "sqlstate": state})
+    return _domain_error(request, errors.DatabaseUnavailableError())
+
+
+def unexpected(request: Request) -> JSONResponse:
+    """The problem of an error that nobody foresaw. It tells nothing about it."""
     kind = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "", HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
     return _respond(request, kind, "The service failed to answer this request.")

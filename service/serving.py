@@ -8,6 +8,7 @@ import uvicorn
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
 from service.app import create_app
 from service.health.service import Stopping
 from service.settings import Settings
@@ -23,7 +24,15 @@ def serve(settings: Settings) -> None:
     """
     app = create_app(settings)
     stopping: Stopping = app.state.stopping
-    config = uvicorn.Config(CloseWhenStopping(app, stopping), host=settings.host, port=settings.port)
+    logs.configure(settings)
+    config = uvicorn.Config(
+        CloseWhenStopping(app, stopping),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # the app writes its own
+        server_header=False,
+    )
     DrainingServer(config, stopping, settings.drain_seconds).run()
 
 

@@ -1,10 +1,10 @@
 """Settings, read from the environment with the prefix ``SERVICE_``."""
 
 import secrets
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -14,6 +14,9 @@ SHORTEST_SECRET = 32
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "secret", "password", "development")
 
 URL_FORM = "postgresql+asyncpg://user:password@host:port/database"
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s*]+$")]
+"""Scheme, host and port, without a path: as browsers send it. Never ``*``."""
 
 
 class DatabaseSettings(BaseSettings):
@@ -79,6 +82,13 @@ class Settings(DatabaseSettings):
     max_body_size: int = Field(default=1_048_576, gt=0)
     """Bytes of a request's body."""
 
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins whose scripts may use the API, with commas between: ``https://board.example``."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otlp_endpoint: str = ""
+    """Where spans go by OTLP over HTTP, such as ``http://collector:4318``. Empty: no spans."""
+
     upkeep_interval: float = Field(default=600.0, gt=0)
     """Seconds between removals of what has expired."""
 
@@ -89,6 +99,16 @@ class Settings(DatabaseSettings):
 
     pool_size: int = Field(default=5, gt=0)
     pool_overflow: int = Field(default=10, ge=0)
+    pool_timeout: float = Field(default=5.0, gt=0)
+    """Seconds a request waits for a connection of the pool."""
+    connect_timeout: float = Field(default=5.0, gt=0)
+    """Seconds to connect in."""
+    statement_timeout: float = Field(default=10.0, ge=0.001)
+    """Seconds a statement may take."""
+    lock_timeout: float = Field(default=3.0, ge=0.001)
+    """Seconds a statement waits for a lock."""
+    idle_timeout: float = Field(default=30.0, ge=0.001)
+    """Seconds a transaction may be open without a statement."""
     ready_timeout: float = Field(default=2.0, gt=0)
     """Seconds the database may take to answer ``/ready``."""
 
@@ -103,6 +123,13 @@ class Settings(DatabaseSettings):
 
     worker_poll: float = Field(default=5.0, gt=0)
     """Seconds after which the worker looks for work that nobody has told it of."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_by_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @model_validator(mode="after")
     def _real_secret_outside_development(self) -> Self:

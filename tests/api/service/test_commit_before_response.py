@@ -73,7 +73,7 @@ async def test_a_request_that_breaks_after_it_wrote_leaves_nothing(
         class Breaking(TaskService):
             async def create(self, draft: TaskDraft) -> TaskRead:
                 await super().create(draft)
-                raise ConnectionError
+                raise ArithmeticError
 
         return Breaking(TaskRepository(session, user.id))
 

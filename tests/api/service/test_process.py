@@ -1,5 +1,6 @@
 """``python -m service``, as a process of its own."""
 
+import json
 import os
 import re
 import signal
@@ -18,18 +19,22 @@ def environment(**settings: str) -> dict[str, str]:
 def test_the_process_serves_and_stops_when_told_to() -> None:
     # It connects when it is first asked for data: /health needs no database.
     env = environment(DATABASE_URL="postgresql+asyncpg://localhost/board", PORT="0")
-    with subprocess.Popen(SERVE, env=env, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        SERVE, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
         assert process.stderr is not None
         try:
             address = next(found for line in process.stderr if (found := re.search(r"http://[\d.:]+", line)))
-            answer = subprocess.check_output([sys.executable, "-c", FETCH, f"{address[0]}/health"], text=True)
+            answer = subprocess.check_output([sys.executable, "-c", FETCH, f"{address[0]}/docs"], text=True)
         finally:
             process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
+        requests, rest = process.stdout.read(), process.stderr.read()
 
-    assert answer == '{"status":"ok"}\n'
+    assert "<title>Task board" in answer
     assert process.returncode == 0
-    assert "Application shutdown complete." in rest
+    assert [json.loads(line)["message"] for line in rest.splitlines()][-1].startswith("Finished server")
+    assert [json.loads(line)["path"] for line in requests.splitlines()] == ["/docs"]
 
 
 def test_a_wrong_setting_ends_the_process_with_a_sentence_and_without_the_secret() -> None:
@@ -46,3 +51,18 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence_and_without_the_secret
     assert "Traceback" not in ended.stderr
     assert "changeme" not in ended.stderr
     assert "hunter2" not in ended.stderr
+
+
+def test_loggers_that_would_tell_addresses_and_values_are_quiet_at_any_level() -> None:
+    program = (
+        "import logging; from service import logs; from service.settings import Settings;"
+        "logs.configure(Settings.load());"
+        "logging.getLogger('service').debug('ours');"
+        "logging.getLogger('httpx').info('theirs');"
+        "logging.getLogger('sqlalchemy.engine.Engine').info('theirs')"
+    )
+    env = environment(DATABASE_URL="postgresql+asyncpg://localhost/board", LOG_LEVEL="DEBUG")
+
+    ran = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+
+    assert [json.loads(line)["message"] for line in ran.stderr.splitlines()] == ["ours"]

@@ -139,6 +139,34 @@ def test_a_value_out_of_range_is_refused(name: str, value: object, sentence: str
     assert mistakes(caught.value) == [(name, sentence)]
 
 
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("", ()),
+        ("https://board.example", ("https://board.example",)),
+        (
+            " https://board.example , http://localhost:3000,",
+            ("https://board.example", "http://localhost:3000"),
+        ),
+    ],
+)
+def test_origins_have_commas_between(
+    monkeypatch: pytest.MonkeyPatch, text: str, origins: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SERVICE_DATABASE_URL", URL)
+    monkeypatch.setenv("SERVICE_CORS_ORIGINS", text)
+
+    assert Settings.load().cors_origins == origins
+
+
+@pytest.mark.parametrize("origin", ["*", "board.example", "https://board.example/", "https://*.example"])
+def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"database_url": URL, "cors_origins": [origin]})
+
+    assert [name for name, _ in mistakes(caught.value)] == ["cors_origins.0"]
+
+
 def test_argon2_needs_eight_kibibytes_a_lane() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(database_url=SecretStr(URL), argon2_memory_cost=31, argon2_parallelism=4)
