@@ -48,7 +48,7 @@ async def test_a_wait_in_vain_names_both_sides(pg_database: Database) -> None:
     own = r"\S*test_real_lock_waits.py:\d+ in test_a_wait_in_vain_names_both_sides"
     said, holds = raised.value.__notes__
     assert re.fullmatch(
-        rf"pgharness: \S*::test_a_wait_in_vain_names_both_sides: \"UPDATE job SET worker = 'two' "
+        rf"pgharness: \S*::test_a_wait_in_vain_names_both_sides\S*: \"UPDATE job SET worker = 'two' "
         rf"WHERE id = 1\", of the session of {own}, waited in vain for a lock\.",
         said,
     )
