@@ -19,7 +19,8 @@ from pgharness.background import background
 from pgharness.errors import IsolationError
 from pgharness.isolation import foreign
 from pgharness.isolation.commands import DEFAULT, HOLDERS, LOCKS, UNLOCK
-from pgharness.isolation.link import LinkState, Test
+from pgharness.isolation.link import LinkState
+from pgharness.isolation.running import Test
 from pgharness.isolation.statements import Statement
 from pgharness.isolation.target import Target
 from pgharness.isolation.transaction import Transaction

@@ -10,8 +10,8 @@ import asyncpg
 from pgharness.errors import IsolationError
 from pgharness.isolation.asyncpg_driver import AsyncpgLink, Sent
 from pgharness.isolation.commands import CHECK, CHECK_CONSTRAINTS
-from pgharness.isolation.link import Test
 from pgharness.isolation.origin import origin
+from pgharness.isolation.running import Test
 from pgharness.isolation.session_settings import SessionSettings, level_of, local_setting
 from pgharness.isolation.statements import SAVEPOINTS, Statement, classify
 from pgharness.isolation.transaction import Transaction

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import Test
 from pgharness.isolation.origin import origin
+from pgharness.isolation.running import Test
 from pgharness.isolation.statements import Statement, classify
 from pgharness.isolation.target import Target
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -14,11 +11,11 @@ from pgharness.isolation import writers
 from pgharness.isolation.commands import BEGIN, CHECK, END, END_INNER, LET_WAIT
 from pgharness.isolation.locks import Locks
 from pgharness.isolation.origin import origin
+from pgharness.isolation.running import Test
 from pgharness.isolation.stack import Stack
 from pgharness.isolation.statements import Statement
 from pgharness.isolation.target import Target
 from pgharness.isolation.transaction import Transaction
-from pgharness.sequences import Restart
 
 T = TypeVar("T")
 _OF_A_TEST = (
@@ -26,46 +23,7 @@ _OF_A_TEST = (
     *("locked_at", "locks", "_saved"),
 )
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"
-Strict = Literal["off", "warn", "error"]
 DriverName = Literal["asyncpg", "psycopg"]
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Test:
-    """The test whose transaction the engines join, or the module or class for whose tests data is made.
-
-    ``parent`` is the module or class whose data this one sees.
-    """
-
-    __test__ = False
-    id: str
-    parent: Test | None = None
-    restart: Restart | None = None
-    """What sets the sequences back at its beginning, if it asks for that."""
-    link: Link | None = None
-    ended: bool = False
-    errors: list[IsolationError] = dataclasses.field(default_factory=list)
-    """What was raised because rows would have been wrong; fails the test even if it was swallowed."""
-    warnings: dict[str, None] = dataclasses.field(default_factory=dict)
-    """What the test is warned of at its end, each once."""
-    tasks: weakref.WeakSet[asyncio.Task[Any]] = dataclasses.field(default_factory=weakref.WeakSet)
-    """The asyncio tasks that have used the database."""
-    tables: set[str] = dataclasses.field(default_factory=set)
-    """The tables that have been changed in its transaction."""
-    listens_at: str = ""
-    """Where LISTEN was sent on a connection opened past SQLAlchemy."""
-
-    def doubt(self, error: IsolationError, strict: Strict) -> None:
-        """Say ``error`` as pg_strict asks: raise it, or warn of it at the end of the test.
-
-        Raises:
-            IsolationError: ``error``, which fails the test even if it is swallowed.
-        """
-        if strict == "error":
-            self.errors.append(error)
-            raise error
-        if strict == "warn":
-            self.warnings[str(error)] = None
 
 
 class Link(Protocol):

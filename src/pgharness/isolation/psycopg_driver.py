@@ -18,8 +18,9 @@ from psycopg import generators, pq
 from pgharness.errors import IsolationError
 from pgharness.isolation import foreign
 from pgharness.isolation.commands import CHECK, CHECK_CONSTRAINTS, DEFAULT, HOLDERS, LOCKS, UNLOCK
-from pgharness.isolation.link import LinkState, Test
+from pgharness.isolation.link import LinkState
 from pgharness.isolation.origin import origin
+from pgharness.isolation.running import Test
 from pgharness.isolation.statements import Statement
 from pgharness.isolation.target import Target
 from pgharness.isolation.transaction import Transaction

@@ -16,10 +16,10 @@ from psycopg._preparing import PrepareManager
 from psycopg.adapt import AdaptersMap
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import Test
 from pgharness.isolation.origin import origin
 from pgharness.isolation.psycopg_cursors import settings_of, text_of, with_text
 from pgharness.isolation.psycopg_driver import PsycopgLink
+from pgharness.isolation.running import Test
 from pgharness.isolation.session_settings import SessionSettings, level_of, local_setting
 from pgharness.isolation.statements import SAVEPOINTS, Statement, classify
 from pgharness.isolation.transaction import Transaction

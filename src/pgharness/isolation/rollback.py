@@ -16,8 +16,9 @@ from pgharness.background import background
 from pgharness.errors import HarnessError, IsolationError, IsolationWarning
 from pgharness.isolation import tasks, writers
 from pgharness.isolation.foreign import Foreign
-from pgharness.isolation.link import DriverName, Link, Test
+from pgharness.isolation.link import DriverName, Link
 from pgharness.isolation.origin import origin
+from pgharness.isolation.running import Test
 from pgharness.isolation.target import Target
 from pgharness.sequences import Restart
 

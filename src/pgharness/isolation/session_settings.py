@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pgharness.isolation import clock
-from pgharness.isolation.link import LinkState, Test
+from pgharness.isolation.link import LinkState
+from pgharness.isolation.running import Test
 from pgharness.isolation.statements import Statement
 from pgharness.isolation.transaction import Transaction
 

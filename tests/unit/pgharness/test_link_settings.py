@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.link import Test as RunningTest
+from pgharness.isolation.running import Test as RunningTest
 from pgharness.isolation.session_settings import level_of, local_setting
 from pgharness.isolation.statements import classify
 from pgharness.isolation.transaction import Transaction
