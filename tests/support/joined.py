@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pgharness.errors import IsolationError
 from pgharness.isolation.engines import Engines
 from pgharness.isolation.rollback import Rollback
 from pgharness.isolation.target import Target
@@ -50,3 +56,38 @@ class Joined:
     def close(self) -> None:
         self.engines.remove()
         self.rollback.close()
+
+
+ONE = text("SELECT 1")
+HERE = r"tests/[\w/]+\.py:\d+ in \w+"
+
+
+async def select_one(engine: AsyncEngine) -> object:
+    async with engine.connect() as connection:
+        return (await connection.execute(ONE)).scalar()
+
+
+async def open_transaction(engine: AsyncEngine) -> AsyncConnection:
+    connection = await engine.connect()
+    await connection.execute(ONE)
+    return connection
+
+
+@contextlib.contextmanager
+def refused(sentence: str) -> Iterator[pytest.ExceptionInfo[IsolationError]]:
+    """The block raises an IsolationError whose first line is ``sentence``, in which HERE is a place."""
+    with pytest.raises(IsolationError) as raised:
+        yield raised
+    pattern = re.escape(sentence).replace("HERE", HERE)
+    assert re.fullmatch(pattern, raised.value.failed), raised.value.failed
+
+
+@contextlib.contextmanager
+def leaving(joined: Joined, sentence: str, *checked: str, rows: bool = False) -> Iterator[None]:
+    """The test fails at its end with ``sentence``, in which HERE is a place; ``rows`` may have stayed."""
+    with pytest.raises(IsolationError) as raised, joined.test():
+        yield
+    error = raised.value
+    assert re.fullmatch(re.escape(sentence).replace("HERE", HERE), error.failed), error.failed
+    assert [re.sub(HERE, "HERE", line) for line in error.checked] == list(checked)
+    assert error.leaked_rows == rows

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pgharness.isolation.link import LinkState
 from pgharness.isolation.statements import Statement, classify
@@ -271,3 +272,7 @@ class Separate:
         if kept:
             self.committed.update(keys)
         return [] if kept else keys
+
+
+def transaction(name: str, **options: Any) -> Transaction:
+    return Transaction(f"{name}.py:1 in {name}", **options)

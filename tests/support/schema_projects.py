@@ -11,7 +11,7 @@ import asyncpg
 from pgharness.background import background
 from pgharness.config import Config, resolve
 from pgharness.schema.sql import connect
-from pgharness.server.base import Address
+from pgharness.server.base import Address, Server
 
 SYNC_ENV = """
     from alembic import context
@@ -143,3 +143,14 @@ def tables(address: Address, database: str) -> set[str]:
 
 def databases(address: Address) -> set[str]:
     return {name for (name,) in fetch(address, "postgres", "SELECT datname::text FROM pg_database")}
+
+
+BARE = {"postgres", "template0", "template1"}
+"""The databases of a new server."""
+
+
+def ended(server: Server, connection: asyncpg.Connection[Any]) -> bool:
+    pid = connection.get_server_pid()
+    backends = fetch(server.address, "postgres", "SELECT FROM pg_stat_activity WHERE pid = $1", pid)
+    abort(connection)
+    return backends == []

@@ -13,9 +13,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
+import pytest
 
 from pgharness import config
+from pgharness.background import background
+from pgharness.config import Config
+from pgharness.errors import ServerError
+from pgharness.server import choose
+from pgharness.server.base import Address
 from pgharness.server.binaries import User
 
 SOURCE = Path(config.__file__).parent.parent
@@ -146,3 +153,30 @@ def wait_gone(*processes: psutil.Process) -> list[psutil.Process]:
     alive: list[psutil.Process]
     _, alive = psutil.wait_procs(processes, timeout=30)
     return alive
+
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or needs to drop privileges")
+
+
+def failure(config: Config) -> ServerError:
+    with pytest.raises(ServerError) as caught:
+        choose.start(config, choose.reserve(config))
+    return caught.value
+
+
+def settings(address: Address, *names: str) -> list[str]:
+    async def ask() -> list[str]:
+        connection = await asyncpg.connect(address.url())
+        try:
+            return [await connection.fetchval(f"show {name}") for name in names]
+        finally:
+            await connection.close()
+
+    return background.run(ask())
+
+
+def programs(directory: Path, **scripts: str) -> None:
+    for name, script in scripts.items():
+        path = directory / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Literal
 
@@ -53,28 +54,31 @@ class Contender:
     not_offered: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
+_pgharness = functools.partial(
+    Contender, package="pgharness", module="with_pgharness", plugins=("pgharness.plugin",), database="own"
+)
+_pytest_async_sqlalchemy = functools.partial(
+    Contender,
+    package="pytest-async-sqlalchemy",
+    module="with_pytest_async_sqlalchemy",
+    plugins=("pytest_async_sqlalchemy",),
+    database="own",
+)
+
 CONTENDERS = (
-    Contender(
+    _pgharness(
         name="pgharness-rollback",
         title="pgharness rollback",
         column=("pgharness", "rollback"),
         how="The default: every engine of the process joins the test's transaction. With `pg_strict = "
         "error`, `pg_clock = on` and `pg_reset_sequences = on`.",
-        package="pgharness",
-        module="with_pgharness",
-        plugins=("pgharness.plugin",),
-        database="own",
         ini=PGHARNESS,
     ),
-    Contender(
+    _pgharness(
         name="pgharness-database",
         title="pgharness database",
         column=("pgharness", "database"),
         how='`isolation="database"`: a clone for each test, real connections and commits.',
-        package="pgharness",
-        module="with_pgharness",
-        plugins=("pgharness.plugin",),
-        database="own",
         ini=f"{PGHARNESS}pg_isolation = database\n",
     ),
     Contender(
@@ -113,29 +117,21 @@ CONTENDERS = (
         environment={"TRUTH_SESSIONS": "fastapi-sqla"},
         not_offered={"overrides": NO_APP},
     ),
-    Contender(
+    _pytest_async_sqlalchemy(
         name="pytest-async-sqlalchemy-session",
         title="pytest-async-sqlalchemy db_session",
         column=("async-sqla", "db_session"),
         how="pytest-async-sqlalchemy's `db_session`, which is rolled back, as the app's session by "
         "`dependency_overrides`.",
-        package="pytest-async-sqlalchemy",
-        module="with_pytest_async_sqlalchemy",
-        plugins=("pytest_async_sqlalchemy",),
-        database="own",
         environment={"TRUTH_WAY": "db_session"},
         not_offered={"overrides": NO_APP, "own_loop": "it requires one event loop for the whole run"},
     ),
-    Contender(
+    _pytest_async_sqlalchemy(
         name="pytest-async-sqlalchemy-database",
         title="pytest-async-sqlalchemy scoped_database",
         column=("async-sqla", "scoped_db"),
         how="pytest-async-sqlalchemy's `scoped_database`: a database for each test, under one name; the "
         "app's pools are emptied after each test.",
-        package="pytest-async-sqlalchemy",
-        module="with_pytest_async_sqlalchemy",
-        plugins=("pytest_async_sqlalchemy",),
-        database="own",
         environment={"TRUTH_WAY": "scoped_database"},
         suffix="_function_scoped",
         not_offered={"overrides": NO_APP},

@@ -13,8 +13,12 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pgharness.fixtures import Database, PgServer
+from pgharness.server.base import Server
 from tests.support.joined import Joined
 from tests.support.project import Project
+from tests.support.schema_projects import execute
+from tests.support.scratch_server import scratch_server
+from tests.support.server_runs import open_directory
 
 
 class MakeProject(Protocol):
@@ -75,3 +79,26 @@ def loop() -> Iterator[asyncio.Runner]:
     """A loop that outlives the joined tests, which end between its runs as under a pytest plugin."""
     with asyncio.Runner() as runner:
         yield runner
+
+
+# -- a server of their own ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with scratch_server() as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    name = "pgh_schema_test"
+    execute(server.address, "postgres", f"CREATE DATABASE {name}")
+    yield name
+    execute(server.address, "postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with open_directory() as directory:
+        yield directory

@@ -13,15 +13,15 @@ from typing import Any
 
 import asyncpg
 import httpx
-import psycopg_pool
 import pytest
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from pgharness.fixtures import Database
+from tests.support.raw_apps import asyncpg_pool, psycopg_pool_of_connections, raw_app
 
 pytestmark = pytest.mark.pg(isolation="database")
 
@@ -95,59 +95,10 @@ async def leave(name: str) -> str:
             return "left"
 
 
-# -- the same without SQLAlchemy ------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def asyncpg_pool(made: FastAPI) -> AsyncIterator[None]:
-    async with asyncpg.create_pool(os.environ["RAW_DATABASE_URL"], min_size=1) as pool:
-
-        async def insert(name: str) -> None:
-            await pool.execute("INSERT INTO customer VALUES ($1)", name)
-
-        async def count() -> int:
-            return int(await pool.fetchval("SELECT count(*) FROM customer"))
-
-        made.state.insert, made.state.count = insert, count
-        yield
-
-
-@contextlib.asynccontextmanager
-async def psycopg_pool_of_connections(made: FastAPI) -> AsyncIterator[None]:
-    async with psycopg_pool.AsyncConnectionPool(os.environ["RAW_DATABASE_URL"], min_size=1) as pool:
-
-        async def insert(name: str) -> None:
-            async with pool.connection() as connection:
-                await connection.execute("INSERT INTO customer VALUES (%s)", (name,))
-
-        async def count() -> int:
-            async with pool.connection() as connection:
-                found: Any = await (await connection.execute("SELECT count(*) FROM customer")).fetchone()
-                return int(found[0])
-
-        made.state.insert, made.state.count = insert, count
-        yield
-
-
-def raw_app(lifespan: Any) -> FastAPI:
-    made = FastAPI(lifespan=lifespan)
-
-    @made.post("/customers", status_code=201)
-    async def register(name: str, request: Request) -> None:
-        await request.app.state.insert(name)
-
-    @made.get("/customers")
-    async def customers(request: Request) -> int:
-        return int(await request.app.state.count())
-
-    return made
-
-
 RAW = [
     pytest.param(raw_app(asyncpg_pool), id="asyncpg"),
     pytest.param(raw_app(psycopg_pool_of_connections), id="psycopg"),
 ]
-
 LEFT_OPEN: list[AsyncConnection] = []
 
 # -- fixtures -------------------------------------------------------------------------------------------

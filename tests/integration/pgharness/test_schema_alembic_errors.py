@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ from tests.support.schema_projects import (
     tables,
     write,
 )
-from tests.support.scratch_server import scratch_server
 
 NAME = "pgh_schema_test"
 A1 = migration("a1", None, CREATE_USERS)
@@ -35,19 +33,6 @@ TELL = (
 
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with scratch_server() as running:
-        yield running
-
-
-@pytest.fixture
-def database(server: Server) -> Iterator[str]:
-    execute(server.address, "postgres", f"CREATE DATABASE {NAME}")
-    yield NAME
-    execute(server.address, "postgres", f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
 def message(root: Path, server: Server, database: str, **options: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,26 +21,11 @@ from tests.support.schema_projects import (
     tables,
     write,
 )
-from tests.support.scratch_server import scratch_server
 
 MIGRATED = {"public.users", "public.alembic_version"}
 
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with scratch_server() as running:
-        yield running
-
-
-@pytest.fixture
-def database(server: Server) -> Iterator[str]:
-    name = "pgh_schema_test"
-    execute(server.address, "postgres", f"CREATE DATABASE {name}")
-    yield name
-    execute(server.address, "postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def migrated(root: Path, server: Server, database: str, **options: object) -> set[str]:

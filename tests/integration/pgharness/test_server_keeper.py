@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -18,15 +17,9 @@ from pgharness.server import choose, directories, local, supervise
 from pgharness.server.base import Address
 from pgharness.server.keeper import Control, keep
 from pgharness.server.liveness import Identity
-from tests.support.server_runs import controller, make_config, open_directory, wait_gone
+from tests.support.server_runs import controller, make_config, wait_gone
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    with open_directory() as directory:
-        yield directory
 
 
 @pytest.mark.parametrize(

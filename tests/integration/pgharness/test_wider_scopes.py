@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError
@@ -256,3 +257,30 @@ def test_ids_begin_after_those_of_committed_data(project: MakeProject) -> None:
     result = adopter.pytest("tests/api/test_a.py", "-o", "pg_driver=psycopg")
 
     assert "4 passed" in result.output, result.output
+
+
+DEFERRED = "(x int UNIQUE DEFERRABLE INITIALLY DEFERRED)"
+
+
+def test_a_constraint_that_a_fixture_has_made_is_checked_at_the_commit_of_a_test(
+    joined: Joined, engine: Engine
+) -> None:
+    with joined.test("module"):
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE TABLE late {DEFERRED}"))
+        with joined.test(), engine.connect() as connection:
+            connection.execute(text("INSERT INTO late VALUES (1), (1)"))
+            with pytest.raises(IntegrityError):
+                connection.commit()
+
+
+def test_a_constraint_that_a_test_makes_after_one_was_checked_waits_for_the_commit(
+    joined: Joined, engine: Engine
+) -> None:
+    with joined.test("module"):
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE TABLE late {DEFERRED}"))
+        with joined.test(), engine.begin() as connection:
+            connection.execute(text(f"CREATE TABLE later {DEFERRED}"))
+            connection.execute(text("INSERT INTO later VALUES (1), (1)"))
+            connection.execute(text("DELETE FROM later"))

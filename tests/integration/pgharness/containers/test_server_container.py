@@ -2,78 +2,31 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import asyncpg
 import docker  # type: ignore[import-untyped]  # docker has no types
 import pytest
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import Reaper
 
-from pgharness.background import background
-from pgharness.config import Config
 from pgharness.errors import ServerError
-from pgharness.server import choose, container, engine
+from pgharness.server import choose, container
 from pgharness.server.base import Address
 from pgharness.server.keeper import GOODBYE, Control, keep, remove_container
 from pgharness.server.liveness import Identity
 from pgharness.server.reservation import bind
-from pgharness.server.settings import SETTINGS
-from tests.support.server_runs import SOURCE, controller, make_config, wait_gone
+from tests.support.engine import ENGINE, containers_of
+from tests.support.server_runs import SOURCE, controller, make_config, settings, wait_gone
 
-ENGINE, _TRIED = engine.find(os.environ, engine.home_directory())
 pytestmark = [
     pytest.mark.pg(allow_hosts=["127.0.0.1", "unix:*"]),
     pytest.mark.skipif(ENGINE is None, reason="no Docker engine answers"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def without_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)
-
-
-@pytest.fixture
-def client() -> Iterator[docker.DockerClient]:
-    assert ENGINE is not None
-    client = docker.DockerClient(base_url=ENGINE.url)
-    yield client
-    client.close()
-
-
-def containers_of(client: docker.DockerClient, pid: int) -> list[str]:
-    found = client.containers.list(all=True, filters={"label": f"pgharness.run.pid={pid}"})
-    return [one.name for one in found]
-
-
-@pytest.fixture
-def ours(client: docker.DockerClient) -> Callable[[], list[str]]:
-    """The containers that this process has made since the test began."""
-    before = containers_of(client, os.getpid())
-    return lambda: [name for name in containers_of(client, os.getpid()) if name not in before]
-
-
-def failure(config: Config) -> ServerError:
-    with pytest.raises(ServerError) as caught:
-        choose.start(config, choose.reserve(config))
-    return caught.value
-
-
-def settings(address: Address, *names: str) -> list[str]:
-    async def ask() -> list[str]:
-        connection = await asyncpg.connect(address.url())
-        try:
-            return [await connection.fetchval(f"show {name}") for name in names]
-        finally:
-            await connection.close()
-
-    return background.run(ask())
 
 
 @pytest.mark.parametrize("backend", ["auto", "container"])
@@ -209,77 +162,6 @@ def test_stop_is_content_if_somebody_else_removed_the_container(
     assert ours() == []
 
 
-def test_an_image_that_cannot_be_had() -> None:
-    with bind(0) as closed:
-        image = f"127.0.0.1:{closed.getsockname()[1]}/nosuch:1"
-
-        error = failure(make_config(backend="container", image=image))
-
-    assert error.cause.endswith("connection refused")
-    assert str(error) == (
-        f"pgharness: image {image} is not there and cannot be pulled.\n"
-        f"{error.cause}\n"
-        "To fix this, either:\n"
-        f"  - pull it where there is a network: docker pull {image}\n"
-        "  - name an image that is there: --pg-image=IMAGE\n"
-        "  - use local binaries: --pg-backend=local"
-    )
-
-
-def test_an_image_without_postgres(ours: Callable[[], list[str]]) -> None:
-    error = failure(make_config(backend="container", image="python:3.13-slim"))
-
-    assert '"postgres": executable file not found' in error.cause
-    assert str(error) == (
-        "pgharness: the Docker engine did not start a container of python:3.13-slim.\n"
-        f"{error.cause}\n"
-        "To fix this, either:\n"
-        "  - try what it complains about with docker run\n"
-        "  - use local binaries: --pg-backend=local"
-    )
-    assert ours() == []
-
-
-def test_a_container_that_ends_at_once(
-    monkeypatch: pytest.MonkeyPatch, ours: Callable[[], list[str]]
-) -> None:
-    monkeypatch.setitem(SETTINGS, "no_such_setting", "1")
-
-    error = failure(make_config(backend="container"))
-
-    assert 'FATAL:  unrecognized configuration parameter "no_such_setting"' in error.checked[-1]
-    lines = "".join(f"  - {line}\n" for line in error.checked)
-    assert str(error) == (
-        "pgharness: the container of postgres:17 ended before PostgreSQL answered.\n"
-        "Its last lines say why.\n"
-        f"Checked:\n{lines}"
-        "To fix this: check that the image takes POSTGRES_PASSWORD and PGDATA as postgres:17 does, "
-        "or --pg-image=IMAGE"
-    )
-    assert ours() == []
-
-
-def test_another_major_than_the_one_required(
-    client: docker.DockerClient, ours: Callable[[], list[str]]
-) -> None:
-    client.images.get("postgres:17").tag("pgharness-test", "seventeen")
-    try:
-        error = failure(make_config(backend="container", image="pgharness-test:seventeen", version="16"))
-    finally:
-        client.images.remove("pgharness-test:seventeen")
-
-    version = error.failed.rpartition(" ")[2].rstrip(".")
-    assert version.startswith("17.")
-    assert str(error) == (
-        "pgharness: PostgreSQL 16 is required (pg_version), "
-        f"but the server in pgharness-test:seventeen is {version}.\n"
-        "To fix this, either:\n"
-        "  - name an image of that major: --pg-image=postgres:16\n"
-        "  - require what is there, or any: --pg-version=17 or --pg-version=0"
-    )
-    assert ours() == []
-
-
 def test_the_port_is_taken_in_the_last_moment(ours: Callable[[], list[str]]) -> None:
     assert ENGINE is not None
     with bind(0) as taken:
@@ -324,19 +206,6 @@ def test_pytest_in_a_container_of_its_own() -> None:
     )
 
 
-def test_a_server_that_never_answers(ours: Callable[[], list[str]]) -> None:
-    error = failure(make_config(backend="container", start_timeout="0.01"))
-
-    lines = "".join(f"  - {line}\n" for line in error.checked)
-    assert str(error) == (
-        "pgharness: PostgreSQL in the container of postgres:17 did not answer within 0.01 s.\n"
-        "Its last lines may say why.\n"
-        f"Checked:\n{lines}"
-        "To fix this: give it longer: --pg-start-timeout=SECONDS"
-    )
-    assert ours() == []
-
-
 def test_a_reaper_that_cannot_start_is_said_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise OSError("no such host")
@@ -350,15 +219,3 @@ def test_a_reaper_that_cannot_start_is_said_and_done_without(monkeypatch: pytest
     server.stop()
     assert server.tried == ("ryuk (did not start; pgharness removes its container itself)",)
     assert testcontainers_config.ryuk_disabled is False
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker's own socket
-def test_an_engine_that_vanishes_after_it_was_found() -> None:
-    gone = engine.Engine("unix:///nonexistent/docker.sock")
-
-    with pytest.raises(ServerError) as caught:
-        container.start(make_config(), Address("127.0.0.1", 1, "postgres", "secret"), gone)
-
-    assert caught.value.failed == "the Docker engine did not start a container of postgres:17."
-    del caught
-    gc.collect()

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,8 @@ from pgharness.errors import DatabaseError
 from pgharness.ledger import BIRTHMARK, Mark
 from pgharness.schema import find
 from pgharness.server.base import Server
-from tests.support.schema_projects import configure, databases, execute, fetch, hold, tables, write
-from tests.support.scratch_server import scratch_server
+from tests.support.schema_projects import BARE, configure, databases, execute, fetch, hold, tables, write
 
-BARE = {"postgres", "template0", "template1"}
 ROOT = Path(__file__).parents[3]
 
 
@@ -77,25 +75,6 @@ Start = Callable[[str], Process]
 
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with scratch_server() as running:
-        yield running
-
-
-@pytest.fixture
-def clean(server: Server) -> Iterator[Server]:
-    """The server, on which a test leaves nothing."""
-    yield server
-    for name in databases(server.address) - BARE:
-        execute(
-            server.address,
-            "postgres",
-            f'ALTER DATABASE "{name}" IS_TEMPLATE false',
-            f'DROP DATABASE "{name}" WITH (FORCE)',
-        )
 
 
 @pytest.fixture
