@@ -202,6 +202,13 @@ def serve(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def openapi(session: nox.Session) -> None:
+    """Accept the service's OpenAPI document as it is now: write tests/api/service/openapi.json anew."""
+    install_locked(session, "test")
+    session.run("python", "-m", "service.openapi", "tests/api/service/openapi.json", *session.posargs)
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Write docs/reference/options.md anew from the table of options."""
     install_locked(session, "test")

@@ -38,7 +38,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings.load()
     provider = tracing.tracer_provider(settings)
-    app = FastAPI(title="Task board", version="1", lifespan=_lifespan, telemetry=tracing.telemetry(provider))
+    app = FastAPI(
+        title="Task board",
+        version="1",
+        lifespan=_lifespan,
+        responses=problems.ANY_OTHER,
+        telemetry=tracing.telemetry(provider),
+    )
     app.state.settings = settings
     app.state.tracer_provider = provider
     app.state.metrics = Metrics()

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from service import errors
 from service.database import DRIVER_ERRORS, is_unavailable, sqlstate
@@ -102,9 +103,20 @@ def type_uri(name: str) -> str:
     return f"tag:task-board.example,2026:problems/{name}"
 
 
+def phrase(status: int) -> str:
+    """What RFC 9110 calls a status; until 3.13 Python had older names for two of them."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase
+
+
+ANY_OTHER: dict[int | str, dict[str, Any]] = {
+    "default": {"model": Problem, "description": "Any other failure, which every route can have."}
+}
+"""The OpenAPI entry that holds for all routes: 413, 500, 503 and what a proxy may add."""
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of a route that can answer with these problems."""
-    return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
+    return {status: {"model": Problem, "description": phrase(status)} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
@@ -178,9 +190,22 @@ def _pointer(location: Sequence[int | str]) -> str:
 
 def http_exception(request: Request, error: HTTPException) -> JSONResponse:
     """The problem that an exception of Starlette's is. Of ours, its class says which kind it is."""
-    plain = Kind(HTTPStatus(error.status_code), "", HTTPStatus(error.status_code).phrase)
+    plain = Kind(HTTPStatus(error.status_code), "", phrase(error.status_code))
     kind = BODY_TOO_LARGE if isinstance(error, BodyTooLargeError) else plain
-    return _respond(request, kind, error.detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_of(request))
+    return _respond(request, kind, error.detail, headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method that some route has for the path. Starlette names those of the first route only."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
@@ -193,5 +218,5 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 def unexpected(request: Request) -> JSONResponse:
     """The problem of an error that nobody foresaw. It tells nothing about it."""
-    kind = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "", HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
+    kind = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "", phrase(HTTPStatus.INTERNAL_SERVER_ERROR))
     return _respond(request, kind, "The service failed to answer this request.")

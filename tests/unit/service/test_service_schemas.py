@@ -10,6 +10,8 @@ from service.schemas import Moment, Storable
 from service.tasks.schemas import TaskChange, TaskDraft
 from service.users.schemas import Registration
 
+NO_TIME = "must be a time as RFC 3339 writes it, such as 2026-03-01T12:00:00Z"
+
 
 class Note(BaseModel):
     text: Annotated[str, Storable] = ""
@@ -25,6 +27,10 @@ def mistakes(error: ValidationError) -> list[tuple[str, str]]:
     [
         ({"text": "a\x00b"}, ("text", "Value error, must not contain the character U+0000")),
         ({"at": "2026-03-01T12:00:00"}, ("at", "Input should have timezone info")),
+        *(
+            ({"at": number}, ("at", f"Value error, {NO_TIME}"))
+            for number in (0, 1772366400.5, "0", "1772366400", "2026-03-01", "tomorrow", True)
+        ),
         (
             {"at": "0001-01-01T00:00:00+14:00"},
             ("at", "Value error, must be between the years 1 and 9999 in UTC"),
@@ -35,7 +41,7 @@ def mistakes(error: ValidationError) -> list[tuple[str, str]]:
         ),
     ],
 )
-def test_what_postgresql_cannot_keep_is_refused(values: dict[str, str], expected: tuple[str, str]) -> None:
+def test_what_postgresql_cannot_keep_is_refused(values: dict[str, object], expected: tuple[str, str]) -> None:
     with pytest.raises(ValidationError) as caught:
         Note.model_validate(values)
 
