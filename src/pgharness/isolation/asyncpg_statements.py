@@ -93,6 +93,8 @@ class VirtualPrepared:
             self._status = prepared.get_statusmsg()
             return result
 
+        # Kept if the statement is answered without the server: SAVEPOINT and the like.
+        self._status = self._query.split(maxsplit=1)[0].upper()
         return await self._connection._run(self._query, args, use, statement)
 
     async def fetch(self, *args: Any, timeout: float | None = None) -> list[Any]:

@@ -73,6 +73,10 @@ async def prepared(raw: Any) -> Seen:
     seen += [[a.name for a in select.get_attributes()], [p.name for p in select.get_parameters()]]
     seen += [select.get_query(), isinstance(select.get_name(), str)]
     async with raw.transaction():
+        for text in ("SAVEPOINT s", "ROLLBACK TO s", "release savepoint s", "INSERT INTO t VALUES (9)"):
+            statement = await raw.prepare(text)
+            await statement.fetch()
+            seen += [statement.get_statusmsg()]
         seen += [[row.x async for row in select.cursor(1, prefetch=1)]]
         cursor = await raw.cursor("SELECT x FROM t ORDER BY x")
         seen += [await cursor.fetchrow(), await cursor.forward(2), await cursor.fetch(5)]

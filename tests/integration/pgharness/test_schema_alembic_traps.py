@@ -255,11 +255,11 @@ def test_sql_and_extensions_come_first(tmp_path: Path, server: Server, database:
     body = 'op.execute("CREATE TABLE shop.from_migration (LIKE shop.from_sql)")'
     project = alembic_project(tmp_path, migrations={"a1.py": migration("a1", None, body)})
 
-    found = migrated(project, server, database, sql=["before.sql"], extensions=["citext", "uuid-ossp"])
+    found = migrated(project, server, database, sql=["before.sql"], extensions=["citext", "pg_trgm"])
 
     assert found == {"shop.from_sql", "shop.from_migration", "public.alembic_version"}
     extensions = fetch(server.address, database, "SELECT extname::text FROM pg_extension ORDER BY 1")
-    assert extensions == [("citext",), ("plpgsql",), ("uuid-ossp",)]
+    assert extensions == [("citext",), ("pg_trgm",), ("plpgsql",)]
 
 
 def test_a_dump_that_is_at_head_needs_no_migration(tmp_path: Path, server: Server, database: str) -> None:

@@ -7,7 +7,7 @@ import re
 from pgharness.report import EMPTY
 from tests.integration.pgharness.conftest import MakeProject
 
-HEADER = r"pg: [\d.]+ at 127\.0\.0\.1:\d+, template [0-9a-f]{6} (hit|built) in \d+ ms"
+HEADER = r"pg: [\d.]+ at [\w.]+:\d+, template [0-9a-f]{6} (hit|built) in \d+ ms"
 
 
 def test_one_header_and_one_summary(project: MakeProject) -> None:
