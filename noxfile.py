@@ -12,8 +12,6 @@ import re
 import shutil
 import signal
 import sys
-import tarfile
-import zipfile
 from pathlib import Path
 
 import nox
@@ -23,24 +21,24 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 
 TIERS = ("unit", "integration", "api")
-PACKAGES = {"pgharness": "src/pgharness/*", "service": "service/*"}
 # The modules that adopters import from.
 PUBLIC = tuple(f"pgharness.{name}" for name in ("config", "errors", "fixtures", "live", "plugin"))
-TOTAL_GATE = 80
-PACKAGE_GATE = 95
 PARALLEL = ("-n", "auto", "--maxprocesses=4")
 # With the project's own dependencies; the others hold a dependency group alone.
 LOCKS = {
     "test": True,
     "typing": True,
     "truth": True,
+    "docs": True,
     "service": False,
-    "telemetry": False,
     "lint": False,
     "build": False,
+    "coverage": False,
+    "telemetry": False,
     "dev": False,
 }
 ROOT = Path(__file__).parent
+DATA = ROOT / ".coverage-data"  # not .coverage.*, which every report takes in and deletes
 STOP_SECONDS = 20.0
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -54,34 +52,55 @@ def install_locked(session: nox.Session, group: str) -> None:
 
 
 def install_project(session: nox.Session) -> None:
-    """Install pgharness itself, editable, beside the locked packages it needs."""
-    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    """Install pgharness beside what it needs: the wheel in ``$WHEEL_DIR`` if that is set, else editable."""
+    if directory := os.environ.get("WHEEL_DIR"):
+        wheels = [str(wheel) for wheel in Path(directory).glob("pgharness-*.whl")]
+        if len(wheels) != 1:
+            session.error(f"WHEEL_DIR={directory} holds {len(wheels)} wheels of pgharness, not one")
+        session.install("--no-deps", "--force-reinstall", *wheels)
+    else:
+        session.install("--no-deps", "--no-build-isolation", "-e", ".")
 
 
-def data_file(name: str) -> Path:
-    """Where the data of a tier are: not ``.coverage.*``, which every report takes in and deletes."""
-    return ROOT / ".coverage-data" / name
+def shard(session: nox.Session) -> tuple[str, list[str]]:
+    """The name of the shard that ``-- --shard 2/4`` alone asks for, and pytest-split's options for it."""
+    match session.posargs:
+        case ["--shard", wanted]:
+            found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", wanted)
+            if not found or int(found[1]) > int(found[2]):
+                session.error(f"--shard {wanted}: write 2/4 for the second of four")
+            options = [f"--group={found[1]}", f"--splits={found[2]}", "--durations-path=tests/durations.json"]
+            # The one algorithm of pytest-split that does not depend on the order, which is random here.
+            options.append("--splitting-algorithm=least_duration")
+            return f"-shard-{found[1]}-of-{found[2]}", options
+    return "", []
 
 
 def run_tier(session: nox.Session, tier: str, *options: str) -> None:
-    """Run a tier under coverage and leave its one data file.
+    """Run a tier, or one shard of it, under coverage and leave its one data file.
 
-    With arguments of the user's own the run is not measured, for it may be a part of the tier;
-    a path in tests/ among them takes the place of the tier's directory.
+    With other arguments of the user's own the run is not measured, for it may be a part of the
+    tier; a path in tests/ among them takes the place of the tier's directory.
     """
     session.env["PYTHONDONTWRITEBYTECODE"] = "1"
-    if session.posargs:
+    name, splitting = shard(session)
+    if session.posargs and not name:
         named = any(argument.startswith("tests") for argument in session.posargs)
         where = () if named else (f"tests/{tier}",)
         run_pytest(session, "pytest", *where, *options, *session.posargs)
         return
-    data = data_file(tier)
+    data = DATA / f"{tier}{os.environ.get('COVERAGE_SUFFIX', '')}{name}"
     data.parent.mkdir(exist_ok=True)
-    for left in data.parent.glob(f"{data.name}*"):
-        left.unlink()
+    for left in [
+        *data.parent.glob(f"{data.name}.*"),
+        data,
+        *DATA.glob(f"{tier}-shard-*" if not name else tier),
+    ]:
+        left.unlink(missing_ok=True)
     env = {"COVERAGE_FILE": str(data)}
+    command = ("coverage", "run", "-m", "pytest", f"tests/{tier}", *options, *splitting)
     try:
-        run_pytest(session, "coverage", "run", "-m", "pytest", f"tests/{tier}", *options, env=env)
+        run_pytest(session, *command, env=env)
     finally:
         session.run("coverage", "combine", "--quiet", env=env)
 
@@ -93,10 +112,11 @@ def run_pytest(session: nox.Session, *command: str, env: dict[str, str] | None =
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting with ruff; ``-- --fix`` mends what it can."""
+    """Check style with ruff, and workflows and deployment files by schema; ``-- --fix`` mends style."""
     install_locked(session, "lint")
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]))
+    session.run("python", "-m", "tools.lint_files")
 
 
 @nox.session
@@ -117,25 +137,21 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build wheel and sdist into dist/ and check what is in them."""
+    """Build wheel and sdist into dist/, twice, and check that they are equal and what is in them."""
     install_locked(session, "build")
-    target = ROOT / "dist"
-    shutil.rmtree(target, ignore_errors=True)
-    session.run("python", "-m", "build", "--no-isolation", *session.posargs)
-    wheel, sdist = next(target.glob("*.whl")), next(target.glob("*.tar.gz"))
-    session.run("twine", "check", "--strict", str(wheel), str(sdist))
-    with zipfile.ZipFile(wheel) as archive:
-        strangers = [
-            name for name in archive.namelist() if not re.match(r"pgharness(-[\d.]+dist-info)?/", name)
-        ]
-        typed = "pgharness/py.typed" in archive.namelist()
-    with tarfile.open(sdist) as archive:
-        strangers += [
-            name for name in archive.getnames() if re.match(r"[^/]+/(service|tests|migrations|truth)\b", name)
-        ]
-    if strangers or not typed:
-        session.error(f"py.typed {'is there' if typed else 'is missing'}; does not belong: {strangers}")
-    session.log(f"{wheel.name} and {sdist.name} hold pgharness and nothing else")
+    for target in ("dist", "build/again"):
+        shutil.rmtree(ROOT / target, ignore_errors=True)
+        session.run("python", "-m", "build", "--no-isolation", f"--outdir={target}", *session.posargs)
+    session.run("python", "-m", "tools.check_distributions", "dist", "build/again")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the page of options anew and build the site into site/, strictly; ``-- serve`` shows it."""
+    install_locked(session, "docs")
+    install_project(session)
+    session.run("python", "docs/write_options.py")
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
 
 
 @nox.session
@@ -148,7 +164,7 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Test code and PostgreSQL together, in parallel, on a server that the run starts itself."""
+    """Test code and PostgreSQL together, on a server that the run starts itself; ``-- --shard 2/4``."""
     install_locked(session, "test")
     install_project(session)
     run_tier(session, "integration", *PARALLEL)
@@ -156,7 +172,7 @@ def integration(session: nox.Session) -> None:
 
 @nox.session
 def api(session: nox.Session) -> None:
-    """Test the whole service from the request to the row, in parallel."""
+    """Test the whole service from the request to the row, in parallel; ``-- --shard 2/4``."""
     install_locked(session, "test")
     install_project(session)
     run_tier(session, "api", *PARALLEL)
@@ -166,25 +182,19 @@ def api(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Combine the tiers' data, running those that have none, and fail under the gates."""
     install_locked(session, "test")
-    missing = [tier for tier in TIERS if not data_file(tier).exists()]
+    missing = [tier for tier in TIERS if not list(DATA.glob(f"{tier}*"))]
     if missing:
         install_project(session)
     for tier in missing:
         run_tier(session, tier, *(() if tier == "unit" else PARALLEL))
-    session.env["COVERAGE_FILE"] = str(data_file("all"))
-    session.run("coverage", "combine", "--quiet", "--keep", *(str(data_file(tier)) for tier in TIERS))
-    session.run("coverage", "report", *session.posargs)
-    gates = [("total", TOTAL_GATE, "*")]
-    gates += [(package, PACKAGE_GATE, pattern) for package, pattern in PACKAGES.items()]
-    under = []
-    for name, gate, pattern in gates:
-        command = ("coverage", "report", "--format=total", f"--include={pattern}")
-        percent = float(str(session.run(*command, silent=True)))
-        session.log(f"coverage of {name}: {percent:.2f} % (gate {gate} %)")
-        if percent < gate:
-            under.append(name)
-    if under:
-        session.error(f"coverage is under the gate: {', '.join(under)}")
+    session.env["COVERAGE_FILE"] = str(DATA / "all")
+    parts = sorted(str(path) for path in DATA.iterdir() if path.name.startswith(TIERS))
+    session.run("coverage", "combine", "--quiet", "--keep", *parts)
+    session.run("python", "-m", "tools.coverage_gates", *session.posargs)
+    if base := os.environ.get("GITHUB_BASE_REF"):
+        install_locked(session, "coverage")
+        session.run("coverage", "xml", "--quiet")
+        session.run("diff-cover", "coverage.xml", f"--compare-branch=origin/{base}", "--fail-under=95")
 
 
 @nox.session(default=False)
@@ -201,6 +211,34 @@ def serve(session: nox.Session) -> None:
     )
 
 
+@nox.session(default=False, python="3.11")
+def minimums(session: nox.Session) -> None:
+    """Run what adopters rely on with the lowest versions that pyproject.toml allows."""
+    install_locked(session, "minimums")
+    install_project(session)
+    session.env["PYTHONDONTWRITEBYTECODE"] = "1"
+    where = session.posargs or ["tests/unit", "tests/integration", "tests/api"]
+    run_pytest(session, "pytest", *PARALLEL, *where)
+
+
+@nox.session(default=False, venv_backend="none")
+def installed(session: nox.Session) -> None:
+    """Install the built wheel into empty environments, lowest and newest, and test a project outside."""
+    session.run(sys.executable, "-m", "tools.installed", *session.posargs, external=True)
+
+
+@nox.session(default=False, venv_backend="none")
+def image(session: nox.Session) -> None:
+    """Build the image, run it with compose, migrate, use it, stop it under load, leave nothing."""
+    session.run(sys.executable, "-m", "tools.image", *session.posargs, external=True)
+
+
+@nox.session(default=False, venv_backend="none")
+def fresh_clone(session: nox.Session) -> None:
+    """Clone what is committed, and run the first commands of the README in the clone."""
+    session.run(sys.executable, "-m", "tools.fresh_clone", *session.posargs, external=True)
+
+
 @nox.session(default=False)
 def openapi(session: nox.Session) -> None:
     """Accept the service's OpenAPI document as it is now: write tests/api/service/openapi.json anew."""
@@ -209,11 +247,13 @@ def openapi(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def docs(session: nox.Session) -> None:
-    """Write docs/reference/options.md anew from the table of options."""
+def durations(session: nox.Session) -> None:
+    """Write tests/durations.json anew, by which the shards are balanced."""
     install_locked(session, "test")
     install_project(session)
-    session.run("python", "docs/write_options.py", *session.posargs)
+    where = ("tests/integration", "tests/api")
+    options = ("--store-durations", "--clean-durations", "--durations-path=tests/durations.json")
+    run_pytest(session, "pytest", *where, *PARALLEL, *options, *session.posargs)
 
 
 @nox.session(default=False)
@@ -232,20 +272,12 @@ def truth(session: nox.Session) -> None:
 @nox.session(default=False, venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Write locks/*.txt anew from pyproject.toml; ``-- --upgrade`` takes newer versions."""
-    for group, with_project in LOCKS.items():
+    for name, with_project in {**LOCKS, "minimums": True}.items():
+        group, options = (name, []) if name in LOCKS else ("test", ["--resolution=lowest-direct"])
         session.run(
-            *(
-                sys.executable,
-                "-m",
-                "uv",
-                "pip",
-                "compile",
-                "--quiet",
-                "--universal",
-                "--python-version=3.11",
-                "--generate-hashes",
-            ),
-            *("--no-emit-index-url", "--no-emit-find-links", f"--output-file=locks/{group}.txt"),
+            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"),
+            *("--python-version=3.11", "--generate-hashes", *options),
+            *("--no-emit-index-url", "--no-emit-find-links", f"--output-file=locks/{name}.txt"),
             *(("pyproject.toml",) if with_project else ()),
             f"--group=pyproject.toml:{group}",
             *session.posargs,
