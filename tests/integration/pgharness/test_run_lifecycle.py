@@ -115,3 +115,21 @@ def test_a_failed_run_leaves_nothing(blocked: Project, data: Path) -> None:
 
     assert result.outcomes == {"failed": 1}, result.output
     assert (servers(data), list(data.iterdir())) == ([], [])
+
+
+WHERE = """
+import os, pathlib, pytest
+
+@pytest.mark.parametrize("run", range(4))
+def test_where(pg_server, run):
+    pathlib.Path(os.environ["PYTEST_XDIST_WORKER"]).write_text(pg_server.url)
+"""
+
+
+def test_workers_share_the_server_that_the_controller_has_started(blocked: Project, data: Path) -> None:
+    blocked.write("tests/integration/test_database.py", WHERE)
+
+    result = blocked.pytest("--pg-backend=local", f"--pg-tmpdir={data}", "-n", "2", "tests/integration")
+
+    assert result.outcomes == {"passed": 4}, result.output
+    assert len({(blocked.path / worker).read_text() for worker in ("gw0", "gw1")}) == 1
