@@ -68,7 +68,14 @@ def test_no_secret_is_written_into_an_image() -> None:
     assert [name for name in names if re.search("SECRET|PASSWORD|TOKEN|KEY|URL", name)] == []
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml"])
+DEPLOYED = [
+    *("Dockerfile", "compose.yaml", "railway.json", "fly.toml"),
+    *(f"deploy/kubernetes/{path.name}" for path in project_files.ROOT.glob("deploy/kubernetes/*.yaml")),
+    *("docs/how-to/deploy-the-service.md", "docs/how-to/production-checklist.md"),
+]
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
 def test_every_setting_that_is_named_exists(name: str) -> None:
     assert set(re.findall(r"\bSERVICE_[A-Z_]+\b", project_files.text(name))) - SETTINGS == set()
 
@@ -92,3 +99,32 @@ def test_compose_runs_the_service_without_rights_and_on_a_read_only_root(name: s
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_every_program_that_is_started_exists(name: str) -> None:
+    modules = set(re.findall(r"(?:-m,? |\"-m\", \")(service[\w.]*)", project_files.text(name)))
+    paths = [project_files.ROOT / module.replace(".", "/") for module in modules]
+
+    assert [str(path) for path in paths if not path.with_suffix(".py").exists() and not path.is_dir()] == []
+
+
+def test_kubernetes_gives_no_container_rights() -> None:
+    files = project_files.ROOT.glob("deploy/kubernetes/*.yaml")
+    objects = [loaded for path in files for loaded in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+    pods = [each["spec"]["template"]["spec"] for each in objects if "template" in each["spec"]]
+
+    assert len(pods) == 3
+    for pod in pods:
+        assert pod["securityContext"]["runAsUser"] == 10001
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_every_deploy_migrates_first() -> None:
+    for name in ("railway.json", "fly.toml", "compose.yaml", "deploy/kubernetes/migrate.yaml"):
+        assert re.search(r"service\.migrate", project_files.text(name)), name
