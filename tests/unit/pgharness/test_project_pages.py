@@ -44,7 +44,7 @@ def test_the_page_of_fixtures_has_a_section_for_each_and_no_other() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_session_that_a_page_names_exists(page: Path) -> None:
     named = re.findall(
-        r"^\s*\./dev ([a-z]+)|`\./dev ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE
+        r"^\s*\./dev ([a-z_]+)|`\./dev ([a-z_]+)", page.read_text(encoding="utf-8"), re.MULTILINE
     )
 
     assert {first or second for first, second in named} - set(project_files.sessions()) == set()
