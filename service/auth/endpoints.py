@@ -1,7 +1,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
 from service import problems
@@ -9,18 +9,12 @@ from service.auth.schemas import RefreshRequest, TokenPair
 from service.auth.service import AuthServiceDep
 from service.limits.dependencies import RateLimiterDep, limited
 
-
-def keep_nowhere(response: Response) -> None:
-    """No cache may keep an answer that holds tokens: RFC 6749 (5.1)."""
-    response.headers["Cache-Control"] = "no-store"
-
-
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 
 
 @router.post(
     "/token",
-    dependencies=[Depends(limited("log in")), Depends(keep_nowhere)],
+    dependencies=[Depends(limited("log in"))],
     responses=problems.responses(401, 422, 429),
 )
 async def log_in(
@@ -33,7 +27,7 @@ async def log_in(
 
 @router.post(
     "/refresh",
-    dependencies=[Depends(limited("refresh")), Depends(keep_nowhere)],
+    dependencies=[Depends(limited("refresh"))],
     responses=problems.responses(401, 422, 429),
 )
 async def refresh(request: RefreshRequest, auth: AuthServiceDep) -> TokenPair:

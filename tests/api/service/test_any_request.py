@@ -3,10 +3,8 @@
 Whatever comes, the answer must be one that the document announces: its status, its media type, its schema.
 """
 
-import json
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +16,11 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from service.dependencies import ResourcesDep
 from service.limits.dependencies import get_limiter
 from service.limits.service import RateLimiter
+from tests.api.service.documented import DOCUMENT
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
-DOCUMENT = json.loads(Path(__file__).with_name("openapi.json").read_text(encoding="utf-8"))
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 
 EXAMPLES = 10

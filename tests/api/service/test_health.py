@@ -75,18 +75,3 @@ async def test_a_process_without_its_database_is_not_ready(without_database: Wit
         "detail": "The database does not answer.",
         "instance": "/ready",
     }
-
-
-async def test_the_other_routes_say_so_too_and_give_no_details(without_database: WithoutDatabase) -> None:
-    async with without_database() as client:
-        response = await client.post("/api/v1/auth/token", data={"username": "ada", "password": "x"})
-
-    assert response.status_code == 503
-    assert response.headers["retry-after"] == "1"
-    assert response.json() == {
-        "type": "tag:task-board.example,2026:problems/database-unavailable",
-        "title": "Database unavailable",
-        "status": 503,
-        "detail": "The database does not answer.",
-        "instance": "/api/v1/auth/token",
-    }

@@ -110,36 +110,6 @@ async def test_a_failed_login_leaves_the_hash_as_it_is(
     assert password_hash.startswith("$argon2id$v=19$m=8,t=2,p=1$")
 
 
-PROTECTED = [
-    ("GET", "/api/v1/users"),
-    ("GET", "/api/v1/users/me"),
-    ("PUT", "/api/v1/users/me/password"),
-    ("GET", "/api/v1/admin/users"),
-    ("GET", "/api/v1/tasks"),
-    ("POST", "/api/v1/tasks"),
-    ("GET", "/api/v1/tasks/00000000-0000-0000-0000-000000000000"),
-    ("PATCH", "/api/v1/tasks/00000000-0000-0000-0000-000000000000"),
-    ("DELETE", "/api/v1/tasks/00000000-0000-0000-0000-000000000000"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), PROTECTED)
-async def test_without_a_token_a_protected_route_asks_for_one(
-    client: AsyncClient, method: str, path: str
-) -> None:
-    response = await client.request(method, path)
-
-    assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
-    assert response.json() == {
-        "type": "tag:task-board.example,2026:problems/missing-token",
-        "title": "Missing access token",
-        "status": 401,
-        "detail": "This needs an access token.",
-        "instance": path,
-    }
-
-
 @pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", ""])
 async def test_another_scheme_is_no_token(client: AsyncClient, header: str) -> None:
     response = await client.get("/api/v1/users/me", headers={"Authorization": header})
@@ -147,15 +117,12 @@ async def test_another_scheme_is_no_token(client: AsyncClient, header: str) -> N
     assert response.status_code == 401
 
 
-@pytest.mark.parametrize(("method", "path"), PROTECTED)
-async def test_an_expired_token_is_refused(
-    client: AsyncClient, ada: User, log_in: LogIn, method: str, path: str
-) -> None:
+async def test_an_expired_token_is_refused(client: AsyncClient, ada: User, log_in: LogIn) -> None:
     with freeze_time("2026-03-01 12:00:00", real_asyncio=True):
         token = await log_in(ada)
 
     with freeze_time("2026-03-01 12:15:00", real_asyncio=True):
-        response = await client.request(method, path, headers={"Authorization": f"Bearer {token}"})
+        response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
 
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
@@ -164,7 +131,7 @@ async def test_an_expired_token_is_refused(
         "title": "Expired access token",
         "status": 401,
         "detail": "The access token has expired.",
-        "instance": path,
+        "instance": "/api/v1/users/me",
     }
 
 

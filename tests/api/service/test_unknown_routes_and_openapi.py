@@ -1,15 +1,13 @@
 """What belongs to no route, and what the document says of those there are."""
 
 import difflib
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
 from service import openapi
-
-SNAPSHOT = Path(__file__).with_name("openapi.json")
+from tests.api.service.documented import SNAPSHOT
 
 
 async def test_an_unknown_path_is_a_problem_too(client: AsyncClient) -> None:
@@ -24,30 +22,6 @@ async def test_an_unknown_path_is_a_problem_too(client: AsyncClient) -> None:
         "detail": "Not Found",
         "instance": "/api/v1/nothing",
     }
-
-
-async def test_a_method_that_a_path_does_not_have_is_a_problem_that_names_those_it_has(
-    client: AsyncClient,
-) -> None:
-    response = await client.put("/health")
-
-    assert response.status_code == 405
-    assert response.headers["allow"] == "GET"
-    assert response.json() == {
-        "type": "about:blank",
-        "title": "Method Not Allowed",
-        "status": 405,
-        "detail": "Method Not Allowed",
-        "instance": "/health",
-    }
-
-
-async def test_all_methods_of_a_path_are_named_even_if_they_have_routes_of_their_own(
-    client: AsyncClient,
-) -> None:
-    response = await client.put("/api/v1/tasks/00000000-0000-0000-0000-000000000000")
-
-    assert (response.status_code, response.headers["allow"]) == (405, "DELETE, GET, PATCH")
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
