@@ -1,6 +1,7 @@
 """What belongs to no route, and what the document says of those there are."""
 
 import difflib
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -40,6 +41,16 @@ def test_the_document_is_the_one_that_was_accepted() -> None:
     )
 
     assert not diff, f"the OpenAPI document has changed; if that is meant: ./dev openapi\n{diff}"
+
+
+def test_the_command_that_accepts_a_document_writes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "openapi.json"
+
+    assert (openapi.main([str(file)]), openapi.main([])) == (0, 0)
+
+    assert file.read_text(encoding="utf-8") == capsys.readouterr().out == openapi.document()
 
 
 def test_every_failure_is_documented_as_a_problem(app: FastAPI) -> None:
