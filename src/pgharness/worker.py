@@ -15,6 +15,7 @@ from pgharness.background import background
 from pgharness.config import Config
 from pgharness.errors import HarnessError, IsolationError
 from pgharness.isolation.engines import Engines, Isolation
+from pgharness.isolation.foreign import connect_unwatched
 from pgharness.isolation.rollback import Rollback
 from pgharness.isolation.target import Target
 from pgharness.run import Provider, WorkerDatabase
@@ -86,14 +87,7 @@ class Worker:
         target = self._target
 
         async def ask() -> T:
-            connection = await asyncpg.connect(
-                host=target.host,
-                port=target.port,
-                user=target.user,
-                password=target.password,
-                database=target.database,
-                ssl=None if target.tls else False,
-            )
+            connection = await connect_unwatched(target)
             try:
                 return await question(connection)
             finally:

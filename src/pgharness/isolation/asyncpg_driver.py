@@ -17,8 +17,8 @@ import asyncpg
 
 from pgharness.background import background
 from pgharness.errors import IsolationError
-from pgharness.isolation import foreign
 from pgharness.isolation.commands import DEFAULT, HOLDERS, LOCKS, UNLOCK
+from pgharness.isolation.foreign import connect_unwatched
 from pgharness.isolation.link import LinkState
 from pgharness.isolation.running import Test
 from pgharness.isolation.statements import Statement
@@ -166,21 +166,15 @@ class AsyncpgLink:
     async def ready(self) -> asyncpg.Connection[Any]:
         """The physical connection, opened when first asked for."""
         if self.connection is None:
-            with foreign.own():
-                self.connection = await self._connect()
+            self.connection = await self._connect()
         elif self.connection.is_closed():
             raise IsolationError.connection_lost(self.state.stack.test)
         return self.connection
 
     async def _connect(self) -> asyncpg.Connection[Any]:
         target = self.state.target
-        return await asyncpg.connect(
-            host=target.host,
-            port=target.port,
-            user=target.user,
-            password=target.password,
-            database=target.database,
-            ssl=None if target.tls else False,
+        return await connect_unwatched(
+            target,
             statement_cache_size=_PREPARED,
             server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
         )
@@ -216,8 +210,7 @@ class AsyncpgLink:
 
     async def _holders(self, pid: int) -> list[str]:
         """The other transactions in the database, as a second connection sees them."""
-        with foreign.own():
-            connection = await self._connect()
+        connection = await self._connect()
         try:
             return [row[0] for row in await connection.fetch(HOLDERS.format(pid=pid))]
         finally:

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import asyncpg
+
 from pgharness.errors import IsolationError
 from pgharness.isolation.origin import origin
 from pgharness.isolation.running import Test
@@ -35,6 +37,21 @@ def own() -> Iterator[None]:
         yield
     finally:
         _own.reset(token)
+
+
+async def connect_unwatched(target: Target, **options: Any) -> asyncpg.Connection[Any]:
+    """A connection of the harness's own to ``target``; ``options`` are further arguments of asyncpg's."""
+    with own():
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
+            host=target.host,
+            port=target.port,
+            user=target.user,
+            password=target.password,
+            database=target.database,
+            ssl=None if target.tls else False,
+            **options,
+        )
+    return connection
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import Any
 import asyncpg
 
 from pgharness.background import background
-from pgharness.isolation import foreign
 from pgharness.isolation.commands import HOLDERS
+from pgharness.isolation.foreign import connect_unwatched
 from pgharness.isolation.origin import origin
 from pgharness.isolation.target import Target
 from pgharness.loops import run_on
@@ -66,16 +66,7 @@ class RealConnections:
             error.add_note(f"  - in a transaction: {row}" + (f", of the session of {place}" if place else ""))
 
     async def _holders(self, process: int) -> list[str]:
-        target = self._target
-        with foreign.own():
-            connection = await asyncpg.connect(
-                host=target.host,
-                port=target.port,
-                user=target.user,
-                password=target.password,
-                database=target.database,
-                ssl=None if target.tls else False,
-            )
+        connection = await connect_unwatched(self._target)
         try:
             return [row[0] for row in await connection.fetch(HOLDERS.format(pid=process))]
         finally:

@@ -7,6 +7,8 @@ SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
+    # In the data directory, and so gone with it: what lies in /dev/shm outlives a server that is killed.
+    "dynamic_shared_memory_type": "mmap",
     # A cleared run of checkpoints, and less memory where the data lie in it.
     "checkpoint_timeout": "30min",
     "max_wal_size": "512MB",
