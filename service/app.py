@@ -21,10 +21,12 @@ from service.limits.service import RateLimiter
 from service.metrics import Metrics
 from service.metrics import router as metrics_router
 from service.middleware import install as middleware
+from service.posts.endpoints import router as posts_router
 from service.settings import Settings
 from service.tasks.endpoints import router as tasks_router
 from service.upkeep import keep_up
 from service.users.endpoints import router as users_router
+from service.webhooks.endpoints import router as webhooks_router
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -51,7 +53,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = Stopping()
     problems.install(app)
     middleware.install(app, settings, app.state.metrics)
-    for router in (health_router, metrics_router, auth_router, users_router, admin_router, tasks_router):
+    for router in (
+        health_router,
+        metrics_router,
+        auth_router,
+        users_router,
+        admin_router,
+        tasks_router,
+        posts_router,
+        webhooks_router,
+    ):
         app.include_router(router)
     return app
 

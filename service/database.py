@@ -36,6 +36,10 @@ MAY_PASS = ("08", "28", "3D", "40", "53", "57", LOCK_NOT_AVAILABLE)
 back (deadlock), no resources, interrupted."""
 
 
+CHANNEL = "work"
+"""What is notified when there is something for the worker to do."""
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 

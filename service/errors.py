@@ -45,6 +45,59 @@ class TaskNotFoundError(DomainError):
         super().__init__("There is no such task.")
 
 
+class TaskChangedError(DomainError):
+    """Somebody else changed the task between the reading and the writing of this request."""
+
+    def __init__(self) -> None:
+        super().__init__("The task was changed at the same time; read it again.")
+
+
+class VersionRequiredError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("Say in If-Match which version is changed: the ETag that came with it.")
+
+
+class StaleVersionError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("The task has been changed since that version; read it again.")
+
+
+class PostNotFoundError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("There is no such post.")
+
+
+class NotAuthorError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("Only its author or an admin may do this.")
+
+
+class WebhookNotFoundError(DomainError):
+    """No such webhook, or somebody else's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such webhook.")
+
+
+class DeliveryNotFoundError(DomainError):
+    """No such delivery of this webhook, or none that was given up."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such delivery that was given up.")
+
+
+class WebhookExistsError(DomainError):
+    def __init__(self) -> None:
+        super().__init__("There is a webhook for this URL already.")
+
+
+class ForbiddenTargetError(DomainError):
+    """A URL that webhooks are not sent to. ``reason`` ends the sentence that "The URL" begins."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The URL {reason}.")
+
+
 class UnauthenticatedError(DomainError):
     """Nobody, or not who they say. The base of what a client answers with a new login."""
 

@@ -43,6 +43,19 @@ KINDS: Mapping[type[errors.DomainError], Kind] = {
     errors.WrongPasswordError: Kind(HTTPStatus.FORBIDDEN, "wrong-password", "Wrong password"),
     errors.NotAdminError: Kind(HTTPStatus.FORBIDDEN, "not-admin", "Not an admin"),
     errors.TaskNotFoundError: Kind(HTTPStatus.NOT_FOUND, "task-not-found", "Task not found"),
+    errors.TaskChangedError: Kind(HTTPStatus.CONFLICT, "task-changed", "Task changed"),
+    errors.VersionRequiredError: Kind(
+        HTTPStatus.PRECONDITION_REQUIRED, "version-required", "Version required"
+    ),
+    errors.StaleVersionError: Kind(HTTPStatus.PRECONDITION_FAILED, "stale-version", "Stale version"),
+    errors.PostNotFoundError: Kind(HTTPStatus.NOT_FOUND, "post-not-found", "Post not found"),
+    errors.NotAuthorError: Kind(HTTPStatus.FORBIDDEN, "not-author", "Not the author"),
+    errors.WebhookNotFoundError: Kind(HTTPStatus.NOT_FOUND, "webhook-not-found", "Webhook not found"),
+    errors.DeliveryNotFoundError: Kind(HTTPStatus.NOT_FOUND, "delivery-not-found", "Delivery not found"),
+    errors.WebhookExistsError: Kind(HTTPStatus.CONFLICT, "webhook-exists", "Webhook exists"),
+    errors.ForbiddenTargetError: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "forbidden-target", "Forbidden target"
+    ),
     errors.MissingTokenError: Kind(HTTPStatus.UNAUTHORIZED, "missing-token", "Missing access token", BEARER),
     errors.WrongCredentialsError: Kind(
         HTTPStatus.UNAUTHORIZED, "wrong-credentials", "Wrong credentials", BEARER

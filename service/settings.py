@@ -124,6 +124,21 @@ class Settings(DatabaseSettings):
     worker_poll: float = Field(default=5.0, gt=0)
     """Seconds after which the worker looks for work that nobody has told it of."""
 
+    webhook_timeout: float = Field(default=10.0, gt=0)
+    """Seconds in which a receiver has to have taken a message."""
+    webhook_lease: float = Field(default=60.0, gt=0)
+    """Seconds after which an attempt of which nothing was heard counts as lost."""
+    webhook_attempts: int = Field(default=10, ge=1)
+    """How often a message is tried before it is given up."""
+    webhook_first_pause: float = Field(default=10.0, gt=0)
+    """The longest pause after the first failure, in seconds; it doubles with each, up to..."""
+    webhook_longest_pause: float = Field(default=3600.0, gt=0)
+    """...this."""
+    webhook_batch: int = Field(default=10, ge=1)
+    """How many messages one worker sends at once."""
+    webhook_private_targets: bool = False
+    """Whether webhooks may lead to addresses that are not public. In development only."""
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_by_commas(cls, value: object) -> object:
@@ -142,6 +157,14 @@ class Settings(DatabaseSettings):
             raise ValueError(f"SERVICE_SECRET_KEY must have at least {SHORTEST_SECRET} bytes")
         if len(set(secret)) < SHORTEST_SECRET // 4 or any(word in secret.lower() for word in PLACEHOLDERS):
             raise ValueError("SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48")
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_are_safe(self) -> Self:
+        if self.webhook_lease < 2 * self.webhook_timeout:
+            raise ValueError("SERVICE_WEBHOOK_LEASE must be at least twice SERVICE_WEBHOOK_TIMEOUT")
+        if self.webhook_private_targets and self.environment != "development":
+            raise ValueError("SERVICE_WEBHOOK_PRIVATE_TARGETS is for development only")
         return self
 
     @model_validator(mode="after")

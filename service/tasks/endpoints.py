@@ -2,14 +2,15 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from service import problems
 from service.idempotency.route import IdempotentRoute
-from service.pagination import PageRequestDep
 from service.schemas import Page
-from service.tasks.schemas import TaskChange, TaskDraft, TaskFilter, TaskRead
+from service.tasks.paging import TaskPageDep
+from service.tasks.schemas import Arrangement, TaskChange, TaskDraft, TaskFilter, TaskRead
 from service.tasks.service import TaskServiceDep
+from service.tasks.versions import etag
 
 router = APIRouter(
     prefix="/api/v1/tasks",
@@ -19,35 +20,55 @@ router = APIRouter(
 )
 
 
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", description="The `ETag` of the version that is meant, or `*`.")
+]
+
+
 @router.post("", status_code=HTTPStatus.CREATED)
 async def create_task(
     draft: TaskDraft, tasks: TaskServiceDep, request: Request, response: Response
 ) -> TaskRead:
-    """Make a task of one's own. ``Location`` says where it is."""
+    """Make a task of one's own. ``Location`` says where it is, ``ETag`` which version it has."""
     task = await tasks.create(draft)
     response.headers["Location"] = str(request.app.url_path_for("read_task", task_id=task.id))
+    response.headers["ETag"] = etag(task.version)
     return task
 
 
 @router.get("")
 async def list_tasks(
-    wanted: Annotated[TaskFilter, Depends()], request: PageRequestDep, tasks: TaskServiceDep
+    wanted: Annotated[TaskFilter, Depends()], request: TaskPageDep, tasks: TaskServiceDep
 ) -> Page[TaskRead]:
-    """One's own tasks, the newest first."""
+    """One's own tasks, the newest first or as one has arranged them."""
     return await tasks.page(request, wanted)
 
 
+@router.put("/order", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(404))
+async def arrange_tasks(arrangement: Arrangement, tasks: TaskServiceDep) -> None:
+    """Arrange some or all of one's tasks: they exchange the places that they have in the list."""
+    await tasks.arrange(arrangement)
+
+
 @router.get("/{task_id}", responses=problems.responses(404))
-async def read_task(task_id: UUID, tasks: TaskServiceDep) -> TaskRead:
-    return await tasks.read(task_id)
+async def read_task(task_id: UUID, tasks: TaskServiceDep, response: Response) -> TaskRead:
+    """A task, for its owner and admins."""
+    task = await tasks.read(task_id)
+    response.headers["ETag"] = etag(task.version)
+    return task
 
 
-@router.patch("/{task_id}", responses=problems.responses(404))
-async def change_task(task_id: UUID, change: TaskChange, tasks: TaskServiceDep) -> TaskRead:
-    """Change the fields that are given, and leave the others."""
-    return await tasks.change(task_id, change)
+@router.patch("/{task_id}", responses=problems.responses(404, 409, 412, 428))
+async def change_task(
+    task_id: UUID, change: TaskChange, tasks: TaskServiceDep, response: Response, if_match: IfMatch = None
+) -> TaskRead:
+    """Change the fields that are given, and leave the others. Needs ``If-Match``: no change is lost."""
+    task = await tasks.change(task_id, change, if_match)
+    response.headers["ETag"] = etag(task.version)
+    return task
 
 
-@router.delete("/{task_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(404))
-async def delete_task(task_id: UUID, tasks: TaskServiceDep) -> None:
-    await tasks.delete(task_id)
+@router.delete("/{task_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(404, 409, 412))
+async def delete_task(task_id: UUID, tasks: TaskServiceDep, if_match: IfMatch = None) -> None:
+    """Remove a task. With ``If-Match`` only if it has that version."""
+    await tasks.delete(task_id, if_match)

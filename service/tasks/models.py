@@ -3,7 +3,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, Enum, ForeignKey, Index, String, Text
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    Sequence,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.database import Base, Record
@@ -18,6 +32,13 @@ def _text_of(kind: type[enum.StrEnum]) -> Enum:
     return Enum(kind, native_enum=False, length=16, values_callable=lambda k: [member.value for member in k])
 
 
+POSITIONS = Sequence("task_positions", metadata=Base.metadata)
+
+# Indexes that find a part of a title need it; the migrations have it in one of their own.
+TRIGRAMS = DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm")  # type: ignore[no-untyped-call]  # SQLAlchemy's
+event.listen(Base.metadata, "before_create", TRIGRAMS)
+
+
 class Task(Record, Base):
     __tablename__ = "tasks"
     __table_args__ = (
@@ -25,6 +46,20 @@ class Task(Record, Base):
         CheckConstraint("char_length(description) <= 10000", name="description_length"),
         CheckConstraint("status IN ('todo', 'in_progress', 'done')", name="status_known"),
         CheckConstraint("priority IN ('low', 'normal', 'high')", name="priority_known"),
+        # Checked at commit: while tasks change places, two are in the same one.
+        UniqueConstraint(
+            "owner_id",
+            "position",
+            name="uq_tasks_owner_id_position",
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+        Index(
+            "ix_tasks_title_trigrams",
+            "title",
+            postgresql_using="gin",
+            postgresql_ops={"title": "gin_trgm_ops"},
+        ),
         Index("ix_tasks_owner_id_created_at_id", "owner_id", "created_at", "id"),
         Index(
             "ix_tasks_owner_id_due_at_open",
@@ -40,5 +75,11 @@ class Task(Record, Base):
     status: Mapped[Status] = mapped_column(_text_of(Status), server_default=Status.TODO.value)
     priority: Mapped[Priority] = mapped_column(_text_of(Priority), server_default=Priority.NORMAL.value)
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    position: Mapped[int] = mapped_column(BigInteger, server_default=POSITIONS.next_value())
+    """Where it stands in its owner's list, from the top down. Only the order of the numbers counts."""
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    """Counts the changes. SQLAlchemy writes it, and refuses to write over a version it has not read."""
 
     owner: Mapped["User"] = relationship(back_populates="tasks", lazy="raise")
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 (how SQLAlchemy wants it)

@@ -6,10 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.database import UNAVAILABLE
-
-CHANNEL = "work"
-"""What is notified when there is something to do."""
+from service.database import CHANNEL, UNAVAILABLE
 
 Work = Callable[[], Awaitable[bool]]
 """Does some of what is due. Returns whether there may be more."""

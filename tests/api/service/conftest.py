@@ -14,6 +14,9 @@ from service.app import create_app
 from service.auth.dependencies import current_user
 from service.auth.tokens import Tokens
 from service.models import LoginSession, Task, User
+from tests.support.factories import make_delivery, make_post, make_webhook
+
+__all__ = ["make_delivery", "make_post", "make_webhook"]  # fixtures of these directories too
 
 MakeUser = Callable[..., Awaitable[User]]
 MakeTask = Callable[..., Awaitable[Task]]

@@ -15,6 +15,7 @@ from service.models import Task, User
 from service.tasks.repository import TaskRepository
 from service.tasks.schemas import TaskDraft, TaskRead
 from service.tasks.service import TaskService, task_service
+from service.webhooks.outbox import Outbox
 
 AsUser = Callable[[User], None]
 
@@ -75,7 +76,7 @@ async def test_a_request_that_breaks_after_it_wrote_leaves_nothing(
                 await super().create(draft)
                 raise ArithmeticError
 
-        return Breaking(TaskRepository(session, user.id))
+        return Breaking(TaskRepository(session, user.id), Outbox(session))
 
     app.dependency_overrides[task_service] = breaks_after_writing
 

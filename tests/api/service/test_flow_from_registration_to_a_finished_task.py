@@ -25,7 +25,9 @@ async def test_a_newcomer_registers_logs_in_and_finishes_a_task(client: AsyncCli
     listed = await client.get("/api/v1/tasks", params={"status": "todo"})
     assert listed.json() == {"items": [made.json()], "next_cursor": None}
 
-    finished = await client.patch(made.headers["location"], json={"status": "done"})
+    finished = await client.patch(
+        made.headers["location"], json={"status": "done"}, headers={"If-Match": made.headers["etag"]}
+    )
     assert finished.json()["status"] == "done"
 
     assert (await client.get("/api/v1/tasks", params={"status": "todo"})).json()["items"] == []

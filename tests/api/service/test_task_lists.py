@@ -57,6 +57,11 @@ async def test_a_list_is_read_page_by_page(client: AsyncClient, ada: User, make_
     [
         pytest.param({}, ["Done late", "Late", "Later", "Begun"], id="everything"),
         pytest.param({"status": "todo"}, ["Late", "Later"], id="by status"),
+        pytest.param({"priority": "high"}, ["Begun"], id="by priority"),
+        pytest.param({"due_from": "2026-03-01T14:00:00+02:00"}, ["Later"], id="due from noon, in Cairo"),
+        pytest.param({"due_before": "2026-03-01T12:00:00Z"}, ["Done late", "Late"], id="due before noon"),
+        pytest.param({"title": "LATE"}, ["Done late", "Late", "Later"], id="by a part of the title"),
+        pytest.param({"title": "%"}, [], id="by a sign that is no wildcard"),
         pytest.param({"overdue": "true"}, ["Late"], id="overdue"),
         pytest.param({"overdue": "false"}, ["Done late", "Later", "Begun"], id="not overdue"),
         pytest.param({"overdue": "true", "status": "done"}, [], id="what cannot be"),
@@ -65,7 +70,7 @@ async def test_a_list_is_read_page_by_page(client: AsyncClient, ada: User, make_
 async def test_a_list_can_be_filtered(
     client: AsyncClient, ada: User, make_task: MakeTask, params: dict[str, str], expected: list[str]
 ) -> None:
-    await make_task(ada, "Begun", status="in_progress", created_at=NOON)
+    await make_task(ada, "Begun", status="in_progress", priority="high", created_at=NOON)
     await make_task(ada, "Later", due_at=NOON + HOUR, created_at=NOON + HOUR)
     await make_task(ada, "Late", due_at=NOON - HOUR, created_at=NOON + 2 * HOUR)
     await make_task(ada, "Done late", status="done", due_at=NOON - HOUR, created_at=NOON + 3 * HOUR)
@@ -82,6 +87,12 @@ async def test_a_list_can_be_filtered(
         ({"status": "lost"}, "/query/status"),
         ({"overdue": "perhaps"}, "/query/overdue"),
         ({"limit": "0"}, "/query/limit"),
+        ({"order": "best"}, "/query/order"),
+        ({"priority": "urgent"}, "/query/priority"),
+        ({"due_from": "2026-03-01T12:00:00"}, "/query/due_from"),
+        ({"due_before": "noon"}, "/query/due_before"),
+        ({"title": ""}, "/query/title"),
+        ({"title": "\x00"}, "/query/title"),
     ],
 )
 async def test_a_filter_that_means_nothing_is_refused(

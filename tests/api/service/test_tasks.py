@@ -19,6 +19,8 @@ AsUser = Callable[[User], None]
 TASKS = "/api/v1/tasks"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+ANY = {"If-Match": "*"}
+"""Whatever version there is; `test_task_versions.py` has those that say which."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +69,7 @@ async def test_a_task_is_made_of_what_was_given(client: AsyncClient) -> None:
         "priority": "high",
         "due_at": "2026-03-01T11:00:00Z",
         "overdue": True,
+        "version": 1,
         "created_at": "2026-03-01T12:00:00Z",
         "updated_at": "2026-03-01T12:00:00Z",
     }
@@ -133,6 +136,7 @@ async def test_a_task_can_be_read_by_its_owner(client: AsyncClient, ada: User, m
         "priority": "normal",
         "due_at": None,
         "overdue": False,
+        "version": 1,
         "created_at": "2026-03-01T12:00:00Z",
         "updated_at": "2026-03-01T12:00:00Z",
     }
@@ -202,11 +206,20 @@ async def test_a_change_changes_what_was_given_and_leaves_the_rest(
     with freeze_time(NOON + HOUR, real_asyncio=True):
         before = (await client.get(f"{TASKS}/{task.id}")).json()
 
-        response = await client.patch(f"{TASKS}/{task.id}", json=change)
+        response = await client.patch(f"{TASKS}/{task.id}", json=change, headers=ANY)
         after = (await client.get(f"{TASKS}/{task.id}")).json()
 
     assert response.status_code == 200
-    assert response.json() == after == {**before, **expected, "updated_at": "2026-03-01T13:00:00Z"}
+    assert (
+        response.json()
+        == after
+        == {
+            **before,
+            **expected,
+            "version": 2,
+            "updated_at": "2026-03-01T13:00:00Z",
+        }
+    )
 
 
 async def test_a_change_of_nothing_changes_nothing(
@@ -214,9 +227,13 @@ async def test_a_change_of_nothing_changes_nothing(
 ) -> None:
     task = await make_task(ada, updated_at=NOON)
 
-    response = await client.patch(f"{TASKS}/{task.id}", json={})
+    response = await client.patch(f"{TASKS}/{task.id}", json={}, headers=ANY)
 
-    assert (response.status_code, response.json()["updated_at"]) == (200, "2026-03-01T12:00:00Z")
+    assert (response.status_code, response.json()["updated_at"], response.json()["version"]) == (
+        200,
+        "2026-03-01T12:00:00Z",
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,7 +251,7 @@ async def test_a_change_that_is_not_well_formed_is_refused(
 ) -> None:
     task = (await client.post(TASKS, json={"title": "As it was"})).json()
 
-    response = await client.patch(f"{TASKS}/{task['id']}", json=change)
+    response = await client.patch(f"{TASKS}/{task['id']}", json=change, headers=ANY)
 
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]

@@ -10,6 +10,9 @@ from service.models import Base, User
 
 INSERT_USER = "INSERT INTO users (email, name, password_hash) "
 INSERT_TASK = "INSERT INTO tasks (owner_id, title, description, status, priority) "
+INSERT_POST = "INSERT INTO posts (author_id, title, content) "
+INSERT_WEBHOOK = "INSERT INTO webhooks (owner_id, url, secret) "
+INSERT_DELIVERY = "INSERT INTO deliveries (webhook_id, event, body, due_at, state, attempts) "
 ADA = "(SELECT id FROM users WHERE name = 'Ada')"
 
 BROKEN = {
@@ -25,6 +28,16 @@ BROKEN = {
     "ck_rate_limits_key_is_sha256": "INSERT INTO rate_limits VALUES ('too short', 1, now())",
     "ck_idempotency_keys_request_digest_is_sha256": "INSERT INTO idempotency_keys "
     "(user_id, key, request_digest, expires_at) VALUES (gen_random_uuid(), 'k', 'too short', now())",
+    "ck_posts_title_not_blank": INSERT_POST + f"VALUES ({ADA}, ' ', 'x')",
+    "ck_posts_content_length": INSERT_POST + f"VALUES ({ADA}, 't', repeat('x', 50001))",
+    "fk_posts_author_id_users": INSERT_POST + "VALUES (gen_random_uuid(), 't', 'x')",
+    "uq_webhooks_owner_id_url": INSERT_WEBHOOK + f"VALUES ({ADA}, 'u', '-'), ({ADA}, 'u', '-')",
+    "fk_webhooks_owner_id_users": INSERT_WEBHOOK + "VALUES (gen_random_uuid(), 'u', '-')",
+    "ck_deliveries_state_known": INSERT_DELIVERY + "VALUES (gen_random_uuid(), 'e', 'b', now(), 'lost', 0)",
+    "ck_deliveries_attempts_counted": INSERT_DELIVERY
+    + "VALUES (gen_random_uuid(), 'e', 'b', now(), 'dead', -1)",
+    "fk_deliveries_webhook_id_webhooks": INSERT_DELIVERY
+    + "VALUES (gen_random_uuid(), 'e', 'b', now(), 'dead', 0)",
     "fk_tasks_owner_id_users": INSERT_TASK + "VALUES (gen_random_uuid(), 't', '', 'todo', 'low')",
 }
 

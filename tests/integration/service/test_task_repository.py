@@ -10,7 +10,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Task, User
-from service.pagination import Cursor, PageRequest
+from service.pagination import Cursor
+from service.tasks.paging import TaskPage
 from service.tasks.repository import TaskRepository
 from service.tasks.rules import Priority, Status, is_overdue
 from service.tasks.schemas import TaskFilter
@@ -28,7 +29,7 @@ def tasks(db_session: AsyncSession, ada: User) -> TaskRepository:
     return TaskRepository(db_session, ada.id)
 
 
-async def titles(tasks: TaskRepository, request: PageRequest, wanted: TaskFilter = EVERYTHING) -> list[str]:
+async def titles(tasks: TaskRepository, request: TaskPage, wanted: TaskFilter = EVERYTHING) -> list[str]:
     return [task.title for task in await tasks.page(request, wanted, NOON)]
 
 
@@ -98,7 +99,7 @@ async def test_somebody_elses_task_is_not_there(
 
     assert await tasks.get(mine.id) is mine
     assert await tasks.get(theirs.id) is None
-    assert await tasks.page(PageRequest(), EVERYTHING, NOON) == [mine]
+    assert await tasks.page(TaskPage(), EVERYTHING, NOON) == [mine]
 
 
 async def test_a_deleted_task_is_gone_and_the_others_stay(
@@ -119,7 +120,7 @@ async def test_the_newest_task_comes_first_and_the_id_decides_between_equals(
     await make_task(ada, "Lower id", created_at=NOON, id=UUID(int=1))
     await make_task(ada, "Higher id", created_at=NOON, id=UUID(int=2))
 
-    assert await titles(tasks, PageRequest()) == ["Newest", "Higher id", "Lower id"]
+    assert await titles(tasks, TaskPage()) == ["Newest", "Higher id", "Lower id"]
 
 
 async def test_pages_join_without_gap_or_overlap_even_if_rows_are_added_between(
@@ -128,9 +129,9 @@ async def test_pages_join_without_gap_or_overlap_even_if_rows_are_added_between(
     for number in range(4):
         await make_task(ada, f"{number}", created_at=NOON, id=UUID(int=number))
 
-    first = await tasks.page(PageRequest(limit=2), EVERYTHING, NOON)
+    first = await tasks.page(TaskPage(limit=2), EVERYTHING, NOON)
     await make_task(ada, "Added between", created_at=NOON + HOUR)
-    second = await titles(tasks, PageRequest(limit=2, after=Cursor(first[1].created_at, first[1].id)))
+    second = await titles(tasks, TaskPage(limit=2, after=Cursor(first[1].created_at, first[1].id)))
 
     assert [task.title for task in first[:2]] == ["3", "2"]
     assert second == ["1", "0"]
@@ -143,7 +144,7 @@ async def test_a_status_finds_its_tasks(
     for each in Status:
         await make_task(ada, each.value, status=each)
 
-    assert await titles(tasks, PageRequest(), TaskFilter(status=status)) == [status.value]
+    assert await titles(tasks, TaskPage(), TaskFilter(status=status)) == [status.value]
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -156,7 +157,7 @@ async def test_the_database_and_the_rule_agree_on_what_is_overdue(
         for due_at in (None, NOON - timedelta(microseconds=1), NOON, NOON + HOUR)
     ]
 
-    found = await titles(tasks, PageRequest(limit=100), TaskFilter(overdue=wanted))
+    found = await titles(tasks, TaskPage(limit=100), TaskFilter(overdue=wanted))
 
     expected = {task.title for task in made if is_overdue(task.status, task.due_at, NOON) is wanted}
     assert set(found) == expected
@@ -169,7 +170,7 @@ async def test_filters_and_pages_combine(tasks: TaskRepository, make_task: MakeT
         await make_task(ada, f"Begun {number}", status=Status.IN_PROGRESS, due_at=NOON - HOUR)
 
     wanted = TaskFilter(status=Status.TODO, overdue=True)
-    found = await titles(tasks, PageRequest(limit=1, after=Cursor(NOON, UUID(int=2))), wanted)
+    found = await titles(tasks, TaskPage(limit=1, after=Cursor(NOON, UUID(int=2))), wanted)
 
     assert found == ["Late 1", "Late 0"]
 

@@ -1,5 +1,6 @@
 """``python -m service.worker``, as a process of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,8 +35,9 @@ def test_the_worker_listens_until_it_is_told_to_stop(
             process.send_signal(told)
         rest = process.stderr.read()
 
-    assert said == "INFO service.worker.loop: listening\n"
-    assert (process.returncode, rest) == (0, "INFO service.worker: stopped\n")
+    last = json.loads(rest.splitlines()[-1])
+    assert json.loads(said)["logger"] == "service.worker.loop"
+    assert (process.returncode, last["message"], "WARNING" in rest) == (0, "stopped", False)
 
 
 def test_a_wrong_setting_ends_the_process_with_a_sentence() -> None:

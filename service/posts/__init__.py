@@ -1,0 +1,1 @@
+"""Posts: what anybody may read, and anybody on the team may write."""

@@ -1,0 +1,11 @@
+"""Marks in excerpts that anybody can have written: everything but the marks is escaped."""
+
+import html
+
+START, STOP = "\x02", "\x03"
+"""What PostgreSQL puts around a word that was found. Removed from the text before."""
+
+
+def marked(excerpt: str) -> str:
+    """``excerpt`` as HTML: what stands between `START` and `STOP` in ``<mark>``, all else as text."""
+    return html.escape(excerpt).replace(START, "<mark>").replace(STOP, "</mark>")
