@@ -15,11 +15,13 @@ from service.posts.service import PostServiceDep
 from service.schemas import Page
 
 router = APIRouter(
-    prefix="/api/v1/posts", tags=["posts"], route_class=IdempotentRoute, responses=problems.responses(422)
+    prefix="/api/v1", tags=["posts"], route_class=IdempotentRoute, responses=problems.responses(422)
 )
 
 
-@router.post("", status_code=HTTPStatus.CREATED, response_model=PostRead, responses=problems.responses(401))
+@router.post(
+    "/posts", status_code=HTTPStatus.CREATED, response_model=PostRead, responses=problems.responses(401)
+)
 async def create_post(
     draft: PostDraft, posts: PostServiceDep, user: CurrentUserDep, request: Request, response: Response
 ) -> Post:
@@ -29,13 +31,13 @@ async def create_post(
     return post
 
 
-@router.get("")
+@router.get("/posts")
 async def list_posts(request: PageRequestDep, posts: PostServiceDep) -> Page[PostRead]:
     """All posts, for anybody, the newest first."""
     return await posts.page(request)
 
 
-@router.get("/search")
+@router.get("/search/posts")
 async def search_posts(
     posts: PostServiceDep,
     q: Annotated[
@@ -47,18 +49,20 @@ async def search_posts(
     return await posts.search(q, limit)
 
 
-@router.get("/{post_id}", response_model=PostRead, responses=problems.responses(404))
+@router.get("/posts/{post_id}", response_model=PostRead, responses=problems.responses(404))
 async def read_post(post_id: UUID, posts: PostServiceDep) -> Post:
     return await posts.read(post_id)
 
 
-@router.patch("/{post_id}", response_model=PostRead, responses=problems.responses(401, 403, 404))
+@router.patch("/posts/{post_id}", response_model=PostRead, responses=problems.responses(401, 403, 404))
 async def change_post(post_id: UUID, change: PostChange, posts: PostServiceDep, user: CurrentUserDep) -> Post:
     """Change the fields that are given, for the author and admins."""
     return await posts.change(post_id, change, user)
 
 
-@router.delete("/{post_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(401, 403, 404))
+@router.delete(
+    "/posts/{post_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(401, 403, 404)
+)
 async def delete_post(post_id: UUID, posts: PostServiceDep, user: CurrentUserDep) -> None:
     """Remove a post, for the author and admins."""
     await posts.delete(post_id, user)

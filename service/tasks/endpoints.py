@@ -13,7 +13,7 @@ from service.tasks.service import TaskServiceDep
 from service.tasks.versions import etag
 
 router = APIRouter(
-    prefix="/api/v1/tasks",
+    prefix="/api/v1",
     tags=["tasks"],
     route_class=IdempotentRoute,
     responses=problems.responses(401, 422),
@@ -25,7 +25,7 @@ IfMatch = Annotated[
 ]
 
 
-@router.post("", status_code=HTTPStatus.CREATED)
+@router.post("/tasks", status_code=HTTPStatus.CREATED)
 async def create_task(
     draft: TaskDraft, tasks: TaskServiceDep, request: Request, response: Response
 ) -> TaskRead:
@@ -36,7 +36,7 @@ async def create_task(
     return task
 
 
-@router.get("")
+@router.get("/tasks")
 async def list_tasks(
     wanted: Annotated[TaskFilter, Depends()], request: TaskPageDep, tasks: TaskServiceDep
 ) -> Page[TaskRead]:
@@ -44,13 +44,13 @@ async def list_tasks(
     return await tasks.page(request, wanted)
 
 
-@router.put("/order", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(404))
+@router.put("/task-order", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(404))
 async def arrange_tasks(arrangement: Arrangement, tasks: TaskServiceDep) -> None:
     """Arrange some or all of one's tasks: they exchange the places that they have in the list."""
     await tasks.arrange(arrangement)
 
 
-@router.get("/{task_id}", responses=problems.responses(404))
+@router.get("/tasks/{task_id}", responses=problems.responses(404))
 async def read_task(task_id: UUID, tasks: TaskServiceDep, response: Response) -> TaskRead:
     """A task, for its owner and admins."""
     task = await tasks.read(task_id)
@@ -58,7 +58,7 @@ async def read_task(task_id: UUID, tasks: TaskServiceDep, response: Response) ->
     return task
 
 
-@router.patch("/{task_id}", responses=problems.responses(404, 409, 412, 428))
+@router.patch("/tasks/{task_id}", responses=problems.responses(404, 409, 412, 428))
 async def change_task(
     task_id: UUID, change: TaskChange, tasks: TaskServiceDep, response: Response, if_match: IfMatch = None
 ) -> TaskRead:
@@ -68,7 +68,9 @@ async def change_task(
     return task
 
 
-@router.delete("/{task_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(404, 409, 412))
+@router.delete(
+    "/tasks/{task_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems.responses(404, 409, 412)
+)
 async def delete_task(task_id: UUID, tasks: TaskServiceDep, if_match: IfMatch = None) -> None:
     """Remove a task. With ``If-Match`` only if it has that version."""
     await tasks.delete(task_id, if_match)

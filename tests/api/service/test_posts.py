@@ -17,6 +17,7 @@ AsUser = Callable[[User], None]
 MakeUser = Callable[..., Any]
 
 POSTS = "/api/v1/posts"
+SEARCH = "/api/v1/search/posts"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DRAFT = {"title": " On testing ", "content": "Test on what runs in production."}
 
@@ -187,7 +188,7 @@ async def test_a_search_answers_with_what_was_found_marked_and_the_rest_escaped(
     )
     await make_post(author_id=ada.id, title="Something else", content="Nothing of that kind.")
 
-    response = await client.get(f"{POSTS}/search", params={"q": "boards"})
+    response = await client.get(SEARCH, params={"q": "boards"})
 
     assert response.status_code == 200
     (hit,) = response.json()["items"]
@@ -215,7 +216,7 @@ async def test_a_search_answers_with_what_was_found_marked_and_the_rest_escaped(
 async def test_a_search_for_nothing_sensible_is_refused(
     client: AsyncClient, params: dict[str, str], pointer: str
 ) -> None:
-    response = await client.get(f"{POSTS}/search", params=params)
+    response = await client.get(SEARCH, params=params)
 
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]

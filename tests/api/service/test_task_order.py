@@ -1,4 +1,4 @@
-"""PUT /api/v1/tasks/order, and the list in that order."""
+"""PUT /api/v1/task-order, and the list in that order."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ AsUser = Callable[[User], None]
 MakeTask = Callable[..., Awaitable[Task]]
 
 TASKS = "/api/v1/tasks"
-ORDER = f"{TASKS}/order"
+ORDER = "/api/v1/task-order"
 
 
 @pytest.fixture(autouse=True)
