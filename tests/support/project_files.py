@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -57,3 +59,9 @@ def sources() -> list[Path]:
 
 def shown(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The code blocks of a language on a page, in their order, without the indentation of a list."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(name), re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,13 @@ def _is_test(file: str, name: str) -> bool:
         re.search(rf"^(?:async )?def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE)
         for path in found
     )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_on_a_page_can_be_read(page: Path) -> None:
+    name = str(page.relative_to(project_files.ROOT))
+
+    for code in project_files.blocks(name, "python"):
+        compile(code if code.strip()[0] != "@" or "def " in code else f"{code}def f(): ...\n", name, "exec")
+    for table in project_files.blocks(name, "toml"):
+        tomllib.loads(table)
