@@ -74,7 +74,7 @@ class PageRequest:
         return page, Cursor(page[-1].created_at, page[-1].id).encode()
 
 
-def page_request(
+async def page_request(
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> PageRequest:

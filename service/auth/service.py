@@ -113,7 +113,7 @@ class AuthService:
         )
 
 
-def auth_service(
+async def auth_service(
     session: SessionDep, hasher: PasswordHasherDep, tokens: TokensDep, resources: ResourcesDep
 ) -> AuthService:
     lifetime = timedelta(seconds=resources.settings.session_lifetime)

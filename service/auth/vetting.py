@@ -31,7 +31,7 @@ class NewPasswords:
         return await self._hasher.hash(password)
 
 
-def new_passwords(breached: BreachedPasswordsDep, hasher: PasswordHasherDep) -> NewPasswords:
+async def new_passwords(breached: BreachedPasswordsDep, hasher: PasswordHasherDep) -> NewPasswords:
     return NewPasswords(breached, hasher)
 
 

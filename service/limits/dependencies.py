@@ -7,7 +7,7 @@ from service.dependencies import ResourcesDep
 from service.limits.service import RateLimiter, site_of
 
 
-def get_limiter(resources: ResourcesDep) -> RateLimiter:
+async def get_limiter(resources: ResourcesDep) -> RateLimiter:
     return resources.limiter
 
 

@@ -68,7 +68,9 @@ class UserService:
         return Page(items=[Account.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-def user_service(session: SessionDep, hasher: PasswordHasherDep, passwords: NewPasswordsDep) -> UserService:
+async def user_service(
+    session: SessionDep, hasher: PasswordHasherDep, passwords: NewPasswordsDep
+) -> UserService:
     return UserService(UserRepository(session), LoginRepository(session), hasher, passwords)
 
 

@@ -69,11 +69,11 @@ def test_the_row_too_many_says_that_there_is_another_page(
     assert PageRequest(limit=3).split(ROWS[:found]) == (page, next_cursor)
 
 
-def test_a_request_without_parameters_asks_for_the_first_twenty() -> None:
-    assert page_request() == PageRequest(limit=20, after=None)
+async def test_a_request_without_parameters_asks_for_the_first_twenty() -> None:
+    assert await page_request() == PageRequest(limit=20, after=None)
 
 
-def test_a_request_with_a_cursor_asks_for_what_comes_after_it() -> None:
+async def test_a_request_with_a_cursor_asks_for_what_comes_after_it() -> None:
     cursor = Cursor(NOON, UUID(int=1))
 
-    assert page_request(limit=5, cursor=cursor.encode()) == PageRequest(limit=5, after=cursor)
+    assert await page_request(limit=5, cursor=cursor.encode()) == PageRequest(limit=5, after=cursor)
