@@ -66,7 +66,7 @@ class PostService:
         return post
 
 
-def post_service(session: SessionDep) -> PostService:
+async def post_service(session: SessionDep) -> PostService:
     return PostService(PostRepository(session))
 
 

@@ -93,7 +93,7 @@ class TaskService:
         return task
 
 
-def task_service(session: SessionDep, user: CurrentUserDep) -> TaskService:
+async def task_service(session: SessionDep, user: CurrentUserDep) -> TaskService:
     tasks = TaskRepository(session, user.id, reaches_all=user.is_admin)
     return TaskService(tasks, Outbox(session))
 

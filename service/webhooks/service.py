@@ -91,7 +91,7 @@ def resolver() -> targets.Resolve:
     return targets.resolve
 
 
-def webhook_service(
+async def webhook_service(
     session: SessionDep,
     user: CurrentUserDep,
     resources: ResourcesDep,

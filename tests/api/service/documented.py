@@ -28,3 +28,9 @@ def filled(path: str) -> str:
     while "{" in path:
         path = f"{path.partition('{')[0]}{UUID(int=0)}{path.partition('}')[2]}"
     return path
+
+
+def needed(method: str, path: str) -> dict[str, str]:
+    """A value for each parameter of the query that the operation does not do without."""
+    parameters = operation(method, path).get("parameters", ())
+    return {each["name"]: "x" for each in parameters if each["in"] == "query" and each["required"]}

@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 from service.app import create_app
 from service.auth.tokens import Tokens
 from service.settings import Settings
-from tests.api.service.documented import OPERATIONS, filled, is_protected
+from tests.api.service.documented import OPERATIONS, filled, is_protected, needed
 from tests.api.service.test_health import Database
 
 PUBLIC = {
@@ -20,6 +20,9 @@ PUBLIC = {
     ("POST", "/api/v1/auth/refresh"),
     ("POST", "/api/v1/auth/logout"),
     ("POST", "/api/v1/users"),
+    ("GET", "/api/v1/posts"),
+    ("GET", "/api/v1/posts/{post_id}"),
+    ("GET", "/api/v1/search/posts"),
 }
 PROTECTED = [operation for operation in OPERATIONS if is_protected(*operation)]
 WITHOUT_DATABASE = {("GET", "/health")}
@@ -76,7 +79,7 @@ async def test_while_the_database_is_away_a_route_says_so(
         app.router.lifespan_context(app),
         AsyncClient(transport=ASGITransport(app), base_url="http://test", headers=bearer) as client,
     ):
-        response = await client.request(method, filled(path))
+        response = await client.request(method, filled(path), params=needed(method, path))
 
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["retry-after"] == "1"
