@@ -1,6 +1,6 @@
 """What a request can ask for that lives longer than it: made once by the app's lifespan.
 
-Every dependency of the service is ``async``, also where it waits for nothing: FastAPI runs a plain
+Dependencies are ``async``, also where they wait for nothing: FastAPI runs a plain
 function in a thread, and a dozen hops to a thread cost a request more than its queries.
 """
 
