@@ -28,7 +28,7 @@ MakeDelivery = Callable[..., Awaitable[Delivery]]
 
 
 class RowFactory(SQLAlchemyFactory[Row]):
-    """What all rows have: no related rows of its own accord, and the times and ids that the models give."""
+    """What all rows have: no related rows of their own accord, and an id from PostgreSQL."""
 
     __is_base_factory__ = True
     __set_relationships__ = False
@@ -39,8 +39,8 @@ class RowFactory(SQLAlchemyFactory[Row]):
         return {**super().get_sqlalchemy_types(), TSVECTOR: str}
 
     id = Ignore()
-    created_at = Ignore()
-    updated_at = Ignore()
+    created_at = Use(clock.now)
+    updated_at = Use(clock.now)
 
 
 class PostFactory(RowFactory[Post]):

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import func, make_url, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from service.models import Base, IdempotencyKey, LoginSession, RateLimit, User
+from service.models import Base, Delivery, IdempotencyKey, LoginSession, RateLimit, User
 from service.upkeep import keep_up, remove_expired
+from tests.support.factories import MakeDelivery, MakeWebhook
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=1)
@@ -44,6 +45,20 @@ async def test_rows_go_when_their_time_is_over(ada: User, db_session: AsyncSessi
         1,
     ]
     assert await db_session.scalar(select(LoginSession.expires_at)) == LATER
+
+
+async def test_deliveries_that_have_ended_go_after_thirty_days(
+    ada: User, make_webhook: MakeWebhook, make_delivery: MakeDelivery, db_session: AsyncSession
+) -> None:
+    webhook = await make_webhook(owner_id=ada.id)
+    old = NOON - timedelta(days=30)
+    for state, moment in (("delivered", old), ("dead", old), ("pending", old), ("dead", old + (LATER - NOON))):
+        await make_delivery(webhook_id=webhook.id, state=state, updated_at=moment)
+
+    await remove_expired(db_session, NOON)
+
+    left = await db_session.scalars(select(Delivery.state).order_by(Delivery.state))
+    assert left.all() == ["dead", "pending"]
 
 
 @pytest.mark.pg(isolation="database")

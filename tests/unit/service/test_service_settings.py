@@ -175,6 +175,26 @@ def test_argon2_needs_eight_kibibytes_a_lane() -> None:
     assert mistakes(caught.value) == [("", f"Value error, {sentence}")]
 
 
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"webhook_timeout": 31, "webhook_lease": 60},
+            "SERVICE_WEBHOOK_LEASE must be at least twice SERVICE_WEBHOOK_TIMEOUT",
+        ),
+        (
+            {"webhook_private_targets": True, "environment": "production", "secret_key": GOOD_KEY},
+            "SERVICE_WEBHOOK_PRIVATE_TARGETS is for development only",
+        ),
+    ],
+)
+def test_webhooks_that_would_not_be_safe_are_refused(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"database_url": URL, **values})
+
+    assert mistakes(caught.value) == [("", f"Value error, {sentence}")]
+
+
 def test_the_migrations_need_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_DATABASE_URL", URL)
     monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
