@@ -52,7 +52,12 @@ async def test_deliveries_that_have_ended_go_after_thirty_days(
 ) -> None:
     webhook = await make_webhook(owner_id=ada.id)
     old = NOON - timedelta(days=30)
-    for state, moment in (("delivered", old), ("dead", old), ("pending", old), ("dead", old + (LATER - NOON))):
+    for state, moment in (
+        ("delivered", old),
+        ("dead", old),
+        ("pending", old),
+        ("dead", old + (LATER - NOON)),
+    ):
         await make_delivery(webhook_id=webhook.id, state=state, updated_at=moment)
 
     await remove_expired(db_session, NOON)
