@@ -156,6 +156,7 @@ async def test_no_secret_is_ever_logged(client: AsyncClient, log: Log, app: Fast
     assert [secret for secret in secrets if secret in log.getvalue()] == []
 
 
+@pytest.mark.usefixtures("client")  # starts the app, which makes its sessions then
 async def test_an_error_of_the_database_tells_no_values(db_session: AsyncSession, app: FastAPI) -> None:
     session_maker = app.state.resources.session_maker
     async with session_maker() as session:
