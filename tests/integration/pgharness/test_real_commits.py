@@ -239,6 +239,6 @@ def test_an_app_without_sqlalchemy_in_a_plain_test(sync_client: Any) -> None:
 
 @pytest.mark.parametrize("run", [1, 2])
 async def test_a_transaction_left_open_hinders_nobody(pg_database: Database, run: int) -> None:
-    connection = await engine.connect()
+    connection = await create_async_engine(pg_database.asyncpg_url).connect()
     await connection.execute(text("LOCK TABLE job"))
     LEFT_OPEN.append(connection)
