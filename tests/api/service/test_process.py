@@ -47,7 +47,7 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence_and_without_the_secret
     ended = subprocess.run(SERVE, env=env, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 2
-    assert "SERVICE_SECRET_KEY must have at least 32 bytes" in ended.stderr
+    assert "SERVICE_SECRET_KEY must have at least 64 bytes" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "changeme" not in ended.stderr
     assert "hunter2" not in ended.stderr

@@ -8,7 +8,7 @@ from pydantic import SecretStr, ValidationError
 from service.settings import DatabaseSettings, Settings
 
 URL = "postgresql+asyncpg://board:hunter2@db:5432/board"
-GOOD_KEY = "0f9c1d7e5b3a48266c8e1f70d2b4a69385c7e0f1"
+GOOD_KEY = "0f9c1d7e5b3a48266c8e1f70d2b4a69385c7e0f1a27c64d83b5e90f2c71d4e68"
 
 
 @pytest.fixture(autouse=True)
@@ -89,15 +89,15 @@ def test_an_address_that_asyncpg_cannot_use_is_refused(url: str, sentence: str) 
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
-        pytest.param("", "SERVICE_SECRET_KEY must have at least 32 bytes", id="empty"),
-        pytest.param(GOOD_KEY[:31], "SERVICE_SECRET_KEY must have at least 32 bytes", id="a byte short"),
+        pytest.param("", "SERVICE_SECRET_KEY must have at least 64 bytes", id="empty"),
+        pytest.param(GOOD_KEY[:63], "SERVICE_SECRET_KEY must have at least 64 bytes", id="a byte short"),
         pytest.param(
             "Change-Me-" + GOOD_KEY,
             "SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48",
             id="a placeholder",
         ),
         pytest.param(
-            "0123456" * 5,
+            "0123456" * 10,
             "SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48",
             id="a few characters again and again",
         ),
