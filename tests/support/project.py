@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 _OURS = re.compile(r"PGHARNESS_(?!TEST)|_PGHARNESS|PYTEST_|SERVICE_DATABASE|COV_CORE")
 
 # Not loaded, for they take longer to import than a small project takes to run.
-_HEAVY = ("no:pytest_alembic", "no:hypothesispytest")
+_HEAVY = ("no:pytest_alembic", "no:hypothesispytest", "no:schemathesis", "no:faker")
 _QUIET = ("-W", "ignore", *(word for name in ("no:cacheprovider", *_HEAVY) for word in ("-p", name)))
 
 

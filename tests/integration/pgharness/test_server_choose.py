@@ -151,14 +151,15 @@ def test_a_dead_remote_engine_does_not_move_a_local_server(monkeypatch: pytest.M
 
 def test_to_reserve_is_cheap_and_imports_no_driver_and_no_docker() -> None:
     code = (
-        "import sys; from tests.support.server_runs import make_config\n"
+        "import sys; from pathlib import Path\n"
+        "from pgharness.config import resolve\n"
         "from pgharness.server.choose import reserve\n"
-        "first, second = reserve(make_config()), reserve(make_config())\n"
+        "given = dict(command_line={}.get, ini=lambda _: None, environ={}, root=Path('/'))\n"
+        "first, second = reserve(resolve(**given)), reserve(resolve(**given))\n"
         "unwanted = {'asyncio', 'asyncpg', 'docker', 'testcontainers', 'sqlalchemy'}\n"
         "print(sorted(sys.modules.keys() & unwanted))\n"
     )
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(root)])}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
 
     command = [sys.executable, "-c", code]
     said = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import docker  # type: ignore[import-untyped]  # docker has no types
 import pytest
@@ -21,6 +20,7 @@ from pgharness.server.keeper import GOODBYE, Control, keep, remove_container
 from pgharness.server.liveness import Identity
 from pgharness.server.reservation import bind
 from tests.support.engine import ENGINE, containers_of
+from tests.support.project_files import ROOT
 from tests.support.server_runs import SOURCE, controller, make_config, settings, wait_gone
 
 pytestmark = [
@@ -190,8 +190,7 @@ except ServerError as error:
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can leave the network")
 def test_pytest_in_a_container_of_its_own() -> None:
-    root = Path(__file__).parents[3]
-    command = ["unshare", "-n", sys.executable, "-c", IN_A_NETWORK_OF_ITS_OWN, str(SOURCE), str(root)]
+    command = ["unshare", "-n", sys.executable, "-c", IN_A_NETWORK_OF_ITS_OWN, str(SOURCE), str(ROOT)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TESTCONTAINERS_")}
     environment["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 

@@ -24,9 +24,8 @@ from pgharness.errors import DatabaseError
 from pgharness.ledger import BIRTHMARK, Mark
 from pgharness.schema import find
 from pgharness.server.base import Server
+from tests.support.project_files import ROOT
 from tests.support.schema_projects import BARE, configure, databases, execute, fetch, hold, tables, write
-
-ROOT = Path(__file__).parents[3]
 
 
 class Process:
