@@ -203,13 +203,11 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def serve(session: nox.Session) -> None:
-    """Serve the service at http://127.0.0.1:8000/docs on a migrated PostgreSQL of its own, until Ctrl-C."""
+    """Serve http://127.0.0.1:8000/docs, with a worker and a migrated PostgreSQL of its own, until Ctrl-C."""
     install_locked(session, "test")
     install_project(session)
     session.run(
-        *("pgharness", "run", "--"),
-        *("uvicorn", "--factory", "service.app:create_app", "--host", "127.0.0.1", "--port", "8000"),
-        *session.posargs,
+        *("pgharness", "run", *session.posargs, "--", "python", "-m", "tools.serve"),
         interrupt_timeout=STOP_SECONDS,
         terminate_timeout=STOP_SECONDS,
     )
