@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service import problems
 from service.auth.dependencies import CurrentUserDep
+from service.headers import described
 from service.idempotency.route import IdempotentRoute
 from service.pagination import LARGEST_PAGE, PageRequestDep
 from service.posts import schemas
@@ -20,7 +21,10 @@ router = APIRouter(
 
 
 @router.post(
-    "/posts", status_code=HTTPStatus.CREATED, response_model=PostRead, responses=problems.responses(401)
+    "/posts",
+    status_code=HTTPStatus.CREATED,
+    response_model=PostRead,
+    responses={201: {"headers": described("Location")}, **problems.responses(401)},
 )
 async def create_post(
     draft: PostDraft, posts: PostServiceDep, user: CurrentUserDep, request: Request, response: Response
@@ -51,6 +55,7 @@ async def search_posts(
 
 @router.get("/posts/{post_id}", response_model=PostRead, responses=problems.responses(404))
 async def read_post(post_id: UUID, posts: PostServiceDep) -> Post:
+    """A post, for anybody."""
     return await posts.read(post_id)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from service.pagination import PageRequest
-from service.posts.highlights import START, STOP
+from service.posts.highlights import LESS, START, STOP
 from service.posts.models import Post
 
 LANGUAGE = "english"
@@ -73,6 +73,7 @@ class PostRepository:
 
 
 def _marked(text: InstrumentedAttribute[str], query: ColumnElement[Any], options: str) -> ColumnElement[str]:
-    without_marks = func.translate(text, START + STOP, "")
-    found: ColumnElement[str] = func.ts_headline(LANGUAGE, without_marks, query, options)
+    # Each "<" becomes LESS, and what nobody types goes.
+    plain = func.translate(text, "<" + LESS + START + STOP, LESS)
+    found: ColumnElement[str] = func.ts_headline(LANGUAGE, plain, query, options)
     return found

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.models import User
 from service.posts.highlights import START, STOP
 from service.posts.repository import PostRepository
+from service.posts.schemas import Hit
 from tests.support.factories import MakePost
 
 
@@ -76,6 +77,18 @@ async def test_marks_that_somebody_has_written_are_not_taken_for_ours(
     ((_, _, _, excerpt),) = await posts.search("board", 1)
 
     assert excerpt == f"forged {START}board{STOP}"
+
+
+async def test_what_looks_like_a_tag_is_shown_as_it_was_written(
+    posts: PostRepository, ada: User, make_post: MakePost
+) -> None:
+    await make_post(author_id=ada.id, title="Why <b> is bold", content="Boards are <b>bold</b> boards.")
+
+    ((post, rank, title, excerpt),) = await posts.search("board", 1)
+
+    hit = Hit.of(post, rank, title, excerpt)
+    assert hit.title_html == "Why &lt;b&gt; is bold"
+    assert hit.excerpt_html == ("<mark>Boards</mark> are &lt;b&gt;bold&lt;/b&gt; <mark>boards</mark>")
 
 
 async def test_a_changed_post_is_found_by_its_new_words_alone(
