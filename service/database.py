@@ -5,6 +5,7 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import DateTime, MetaData, Uuid, func
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -44,6 +45,12 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
+def _as_created(context: DefaultExecutionContext) -> datetime:
+    """A new row was last changed when it was made."""
+    created_at: datetime = context.get_current_parameters()["created_at"]  # type: ignore[no-untyped-call]
+    return created_at
+
+
 class Record:
     """The columns that every table has.
 
@@ -56,7 +63,7 @@ class Record:
         DateTime(timezone=True), default=clock.now, server_default=func.now()
     )
     updated_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), default=clock.now, onupdate=clock.now, server_default=func.now()
+        DateTime(timezone=True), default=_as_created, onupdate=clock.now, server_default=func.now()
     )
 
 
