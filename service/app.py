@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from service import problems, tracing
@@ -28,6 +30,11 @@ from service.upkeep import keep_up
 from service.users.endpoints import router as users_router
 from service.webhooks.endpoints import router as webhooks_router
 
+DESCRIPTION = """
+Tasks, posts and webhooks for a small team. To try it here: register (`POST /api/v1/users`; whoever comes
+first is the admin), then **Authorize** with the e-mail address as username; the client's fields stay empty.
+"""
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """An app that has not started: its lifespan makes what it owns.
@@ -40,9 +47,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings.load()
     provider = tracing.tracer_provider(settings)
-    app = FastAPI(
+    # FastAPI's own /docs runs scripts of other sites; here they come with the package.
+    app = FastAPIOffline(
+        redoc_url=None,
+        static_url="/docs/assets",
+        swagger_ui_parameters={"tryItOutEnabled": True},
         title="Task board",
+        description=DESCRIPTION,
         version="1",
+        generate_unique_id_function=_operation_id,
         lifespan=_lifespan,
         responses=problems.ANY_OTHER,
         telemetry=tracing.telemetry(provider),
@@ -54,17 +67,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     middleware.install(app, settings, app.state.metrics)
     for router in (
-        health_router,
-        metrics_router,
-        auth_router,
         users_router,
-        admin_router,
+        auth_router,
         tasks_router,
         posts_router,
         webhooks_router,
+        admin_router,
+        health_router,
+        metrics_router,
     ):
         app.include_router(router)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """What a generated client calls the function of a route: short, and no part of its path."""
+    return route.name
 
 
 @asynccontextmanager

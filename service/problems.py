@@ -1,6 +1,5 @@
-"""Every error as RFC 9457 problem details: the one place that knows what each domain error is in HTTP."""
+"""Every error as RFC 9457 problem details: how it is answered, and how the OpenAPI document announces it."""
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -17,73 +16,13 @@ from starlette.routing import Match
 
 from service import errors
 from service.database import DRIVER_ERRORS, is_unavailable, sqlstate
+from service.headers import described
+from service.problem_kinds import BODY_TOO_LARGE, INVALID_REQUEST, KINDS, Kind
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
-BEARER = {"WWW-Authenticate": "Bearer"}
-INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Kind:
-    """How one domain error looks from outside."""
-
-    status: HTTPStatus
-    name: str
-    title: str
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-KINDS: Mapping[type[errors.DomainError], Kind] = {
-    errors.InvalidCursorError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "Invalid cursor"),
-    errors.WeakPasswordError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "weak-password", "Weak password"),
-    errors.EmailTakenError: Kind(HTTPStatus.CONFLICT, "email-taken", "E-mail address taken"),
-    errors.WrongPasswordError: Kind(HTTPStatus.FORBIDDEN, "wrong-password", "Wrong password"),
-    errors.NotAdminError: Kind(HTTPStatus.FORBIDDEN, "not-admin", "Not an admin"),
-    errors.TaskNotFoundError: Kind(HTTPStatus.NOT_FOUND, "task-not-found", "Task not found"),
-    errors.TaskChangedError: Kind(HTTPStatus.CONFLICT, "task-changed", "Task changed"),
-    errors.VersionRequiredError: Kind(
-        HTTPStatus.PRECONDITION_REQUIRED, "version-required", "Version required"
-    ),
-    errors.StaleVersionError: Kind(HTTPStatus.PRECONDITION_FAILED, "stale-version", "Stale version"),
-    errors.PostNotFoundError: Kind(HTTPStatus.NOT_FOUND, "post-not-found", "Post not found"),
-    errors.NotAuthorError: Kind(HTTPStatus.FORBIDDEN, "not-author", "Not the author"),
-    errors.WebhookNotFoundError: Kind(HTTPStatus.NOT_FOUND, "webhook-not-found", "Webhook not found"),
-    errors.DeliveryNotFoundError: Kind(HTTPStatus.NOT_FOUND, "delivery-not-found", "Delivery not found"),
-    errors.WebhookExistsError: Kind(HTTPStatus.CONFLICT, "webhook-exists", "Webhook exists"),
-    errors.ForbiddenTargetError: Kind(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "forbidden-target", "Forbidden target"
-    ),
-    errors.MissingTokenError: Kind(HTTPStatus.UNAUTHORIZED, "missing-token", "Missing access token", BEARER),
-    errors.WrongCredentialsError: Kind(
-        HTTPStatus.UNAUTHORIZED, "wrong-credentials", "Wrong credentials", BEARER
-    ),
-    errors.InvalidTokenError: Kind(
-        HTTPStatus.UNAUTHORIZED, "invalid-token", "Invalid access token", INVALID_TOKEN
-    ),
-    errors.ExpiredTokenError: Kind(
-        HTTPStatus.UNAUTHORIZED, "expired-token", "Expired access token", INVALID_TOKEN
-    ),
-    errors.InvalidRefreshTokenError: Kind(
-        HTTPStatus.UNAUTHORIZED, "invalid-refresh-token", "Invalid refresh token", BEARER
-    ),
-    errors.StoppingError: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "Stopping"),
-    errors.TooManyRequestsError: Kind(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
-    errors.IdempotencyKeyInUseError: Kind(
-        HTTPStatus.CONFLICT, "idempotency-key-in-use", "Idempotency key in use", {"Retry-After": "1"}
-    ),
-    errors.IdempotencyKeyReusedError: Kind(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency key reused"
-    ),
-    errors.DatabaseUnavailableError: Kind(
-        HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "Database unavailable", {"Retry-After": "1"}
-    ),
-}
-
-
-BODY_TOO_LARGE = Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "Request body too large")
 
 
 class BodyTooLargeError(HTTPException):
@@ -127,9 +66,18 @@ ANY_OTHER: dict[int | str, dict[str, Any]] = {
 """The OpenAPI entry that holds for all routes: 413, 500, 503 and what a proxy may add."""
 
 
+SENT_WITH: dict[int, dict[str, Any]] = {
+    HTTPStatus.UNAUTHORIZED: described("WWW-Authenticate"),
+    HTTPStatus.TOO_MANY_REQUESTS: described("Retry-After"),
+}
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of a route that can answer with these problems."""
-    return {status: {"model": Problem, "description": phrase(status)} for status in statuses}
+    return {
+        status: {"model": Problem, "description": phrase(status), "headers": SENT_WITH.get(status, {})}
+        for status in statuses
+    }
 
 
 def install(app: FastAPI) -> None:
@@ -193,8 +141,9 @@ def _domain_error(request: Request, error: errors.DomainError) -> JSONResponse:
 def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
     # Never the input itself: it may be a password.
     found = [FieldError(pointer=_pointer(entry["loc"]), detail=entry["msg"]) for entry in error.errors()]
-    kind = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Invalid request")
-    return _respond(request, kind, "The request does not have the form this route asks for.", found)
+    return _respond(
+        request, INVALID_REQUEST, "The request does not have the form this route asks for.", found
+    )
 
 
 def _pointer(location: Sequence[int | str]) -> str:

@@ -9,7 +9,11 @@ from service.auth.service import AuthServiceDep
 from service.errors import MissingTokenError, NotAdminError
 from service.users.models import User
 
-bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
+bearer = OAuth2PasswordBearer(
+    tokenUrl="/api/v1/auth/token",
+    description="The username is the e-mail address. There are no clients with ids or secrets.",
+    auto_error=False,
+)
 
 
 async def current_user(token: Annotated[str | None, Depends(bearer)], auth: AuthServiceDep) -> User:

@@ -9,7 +9,7 @@ from service.middleware.security_headers import SecurityHeadersMiddleware
 from service.settings import Settings
 
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CORS_REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match")
+CORS_REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match")
 CORS_ANSWER_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-ID")
 
 
@@ -26,9 +26,5 @@ def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             allow_headers=CORS_REQUEST_HEADERS,
             expose_headers=CORS_ANSWER_HEADERS,
         )
-    app.add_middleware(
-        SecurityHeadersMiddleware,
-        pages=(app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url),
-        https=settings.environment != "development",
-    )
+    app.add_middleware(SecurityHeadersMiddleware, https=settings.environment != "development")
     app.add_middleware(ObserveMiddleware, metrics=metrics)

@@ -1,5 +1,3 @@
-from collections.abc import Collection
-
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,6 +8,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+DOCS = "/docs"
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+)
+"""The documentation runs scripts: the service's own, which talk to the service alone."""
+
 ONLY_HTTPS = "max-age=63072000"
 """Two years."""
 
@@ -19,22 +24,23 @@ class SecurityHeadersMiddleware:
 
     Args:
         app: The app it wraps.
-        pages: Paths of the documentation, which runs scripts: no Content-Security-Policy there.
         https: Whether browsers must not come without TLS any more.
     """
 
-    def __init__(self, app: ASGIApp, *, pages: Collection[str | None], https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
-        self.pages = pages
         self.headers = {**HEADERS, "Strict-Transport-Security": ONLY_HTTPS} if https else HEADERS
+        self.docs_headers = {**self.headers, "Content-Security-Policy": DOCS_POLICY}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_docs = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{DOCS}/")
+        wanted = self.docs_headers if is_docs else self.headers
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    if name != "Content-Security-Policy" or scope["path"] not in self.pages:
-                        headers.setdefault(name, value)
+                for name, value in wanted.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -1,10 +1,11 @@
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from service import problems
+from service.headers import described
 from service.idempotency.route import IdempotentRoute
 from service.schemas import Page
 from service.tasks.paging import TaskPageDep
@@ -21,11 +22,20 @@ router = APIRouter(
 
 
 IfMatch = Annotated[
-    str | None, Header(alias="If-Match", description="The `ETag` of the version that is meant, or `*`.")
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The `ETag` of the version that is meant, or `*`.",
+        openapi_examples={"version": {"summary": "A version", "value": '"1"'}},
+    ),
 ]
 
+WITH_VERSION: dict[int | str, dict[str, Any]] = {200: {"headers": described("ETag")}}
 
-@router.post("/tasks", status_code=HTTPStatus.CREATED)
+
+@router.post(
+    "/tasks", status_code=HTTPStatus.CREATED, responses={201: {"headers": described("ETag", "Location")}}
+)
 async def create_task(
     draft: TaskDraft, tasks: TaskServiceDep, request: Request, response: Response
 ) -> TaskRead:
@@ -50,7 +60,7 @@ async def arrange_tasks(arrangement: Arrangement, tasks: TaskServiceDep) -> None
     await tasks.arrange(arrangement)
 
 
-@router.get("/tasks/{task_id}", responses=problems.responses(404))
+@router.get("/tasks/{task_id}", responses={**WITH_VERSION, **problems.responses(404)})
 async def read_task(task_id: UUID, tasks: TaskServiceDep, response: Response) -> TaskRead:
     """A task, for its owner and admins."""
     task = await tasks.read(task_id)
@@ -58,7 +68,7 @@ async def read_task(task_id: UUID, tasks: TaskServiceDep, response: Response) ->
     return task
 
 
-@router.patch("/tasks/{task_id}", responses=problems.responses(404, 409, 412, 428))
+@router.patch("/tasks/{task_id}", responses={**WITH_VERSION, **problems.responses(404, 409, 412, 428)})
 async def change_task(
     task_id: UUID, change: TaskChange, tasks: TaskServiceDep, response: Response, if_match: IfMatch = None
 ) -> TaskRead:

@@ -18,7 +18,7 @@ Description = Annotated[str, StringConstraints(max_length=10_000), Storable]
 class TaskDraft(BaseModel):
     """A task to be made."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "Write the report"}]})
 
     title: Title
     description: Description = ""

@@ -18,7 +18,17 @@ Password = Annotated[SecretStr, AfterValidator(_encodable)]
 
 
 class Registration(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """An account to be made."""
+
+    # The policy takes it: whoever tries the documentation can send it as it is.
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"email": "ada@example.org", "name": "Ada", "password": "seven lamps over a quiet harbour"}
+            ]
+        },
+    )
 
     email: EmailStr = Field(max_length=320)
     name: Name

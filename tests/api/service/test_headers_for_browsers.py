@@ -1,5 +1,6 @@
 """What a browser is told: security headers on every answer, and which origins may use the API."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
@@ -47,11 +48,21 @@ async def test_every_answer_says_that_it_is_data(client: AsyncClient, path: str)
     assert "strict-transport-security" not in headers
 
 
-async def test_the_documentation_may_run_its_scripts(client: AsyncClient) -> None:
-    headers = (await client.get("/docs")).headers
+@pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/docs/assets/swagger-ui-bundle.js"])
+async def test_the_documentation_may_run_scripts_of_its_own_and_no_others(
+    client: AsyncClient, path: str
+) -> None:
+    response = await client.get(path)
 
-    assert "content-security-policy" not in headers
-    assert headers["x-frame-options"] == "DENY"
+    assert response.status_code == 200
+    assert "script-src 'self' 'unsafe-inline'; " in response.headers["content-security-policy"]
+    assert response.headers["x-frame-options"] == "DENY"
+
+
+async def test_the_documentation_names_no_other_site(client: AsyncClient) -> None:
+    page = await client.get("/docs")
+
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page.text)
 
 
 async def test_outside_development_a_browser_must_keep_to_https(client_with: ClientWith) -> None:

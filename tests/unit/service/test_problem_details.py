@@ -2,7 +2,7 @@
 
 import inspect
 
-from service import errors, problems
+from service import errors, problem_kinds, problems
 
 
 def concrete_errors() -> set[type[errors.DomainError]]:
@@ -15,11 +15,11 @@ def concrete_errors() -> set[type[errors.DomainError]]:
 
 
 def test_every_domain_error_has_exactly_one_kind_of_problem() -> None:
-    assert set(problems.KINDS) == concrete_errors()
+    assert set(problem_kinds.KINDS) == concrete_errors()
 
 
 def test_no_two_kinds_of_problem_share_a_type() -> None:
-    names = [kind.name for kind in problems.KINDS.values()]
+    names = [kind.name for kind in problem_kinds.KINDS.values()]
 
     assert len(names) == len(set(names))
 
@@ -27,12 +27,12 @@ def test_no_two_kinds_of_problem_share_a_type() -> None:
 def test_whoever_must_log_in_is_told_how() -> None:
     schemes = {
         kind: problem.headers.get("WWW-Authenticate", "").partition(" ")[0]
-        for kind, problem in problems.KINDS.items()
+        for kind, problem in problem_kinds.KINDS.items()
         if problem.status == 401
     }
 
     assert schemes == {
-        kind: "Bearer" for kind in problems.KINDS if issubclass(kind, errors.UnauthenticatedError)
+        kind: "Bearer" for kind in problem_kinds.KINDS if issubclass(kind, errors.UnauthenticatedError)
     }
 
 
