@@ -47,7 +47,7 @@ class Base(DeclarativeBase):
 
 def _as_created(context: DefaultExecutionContext) -> datetime:
     """A new row was last changed when it was made."""
-    created_at: datetime = context.get_current_parameters()["created_at"]  # type: ignore[no-untyped-call]
+    created_at: datetime = context.get_current_parameters()["created_at"]  # type: ignore[no-untyped-call]  # SQLAlchemy's
     return created_at
 
 
