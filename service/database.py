@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service import clock
-from service.settings import Settings
+from service.settings import ProcessSettings
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -67,7 +67,7 @@ class Record:
     )
 
 
-def create_engine(settings: Settings) -> AsyncEngine:
+def create_engine(settings: ProcessSettings) -> AsyncEngine:
     """An engine that connects when first used. The caller disposes of it.
 
     No statement and no wait for a lock or a connection lasts for longer than the settings say.

@@ -9,7 +9,7 @@ from opentelemetry import trace
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from service.settings import Settings
+from service.settings import ProcessSettings
 
 ACCESS = "service.access"
 
@@ -43,7 +43,7 @@ class JsonLines(JsonFormatter):
             log_data["trace_id"] = trace.format_trace_id(context.trace_id)
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: ProcessSettings) -> None:
     """Send the log of the whole process to standard error, and the lines of requests to standard output."""
     everything, access = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stdout)
     for handler in (everything, access):

@@ -53,10 +53,59 @@ class DatabaseSettings(BaseSettings):
         return value
 
 
-class Settings(DatabaseSettings):
-    """Everything the service can be told. Frozen; build another rather than change one."""
+class ProcessSettings(DatabaseSettings):
+    """What each process needs that serves or works: how it logs, and how it uses the database."""
 
     environment: Literal["development", "staging", "production"] = "development"
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    pool_size: int = Field(default=5, gt=0)
+    pool_overflow: int = Field(default=10, ge=0)
+    pool_timeout: float = Field(default=5.0, gt=0)
+    """Seconds a request waits for a connection of the pool."""
+    connect_timeout: float = Field(default=5.0, gt=0)
+    """Seconds to connect in."""
+    statement_timeout: float = Field(default=10.0, ge=0.001)
+    """Seconds a statement may take."""
+    lock_timeout: float = Field(default=3.0, ge=0.001)
+    """Seconds a statement waits for a lock."""
+    idle_timeout: float = Field(default=30.0, ge=0.001)
+    """Seconds a transaction may be open without a statement."""
+
+
+class WorkerSettings(ProcessSettings):
+    """What the worker needs: it runs without the key that signs access tokens."""
+
+    worker_poll: float = Field(default=5.0, gt=0)
+    """Seconds after which the worker looks for work that nobody has told it of."""
+
+    webhook_timeout: float = Field(default=10.0, gt=0)
+    """Seconds in which a receiver has to have taken a message."""
+    webhook_lease: float = Field(default=60.0, gt=0)
+    """Seconds after which an attempt of which nothing was heard counts as lost."""
+    webhook_attempts: int = Field(default=10, ge=1)
+    """How often a message is tried before it is given up."""
+    webhook_first_pause: float = Field(default=10.0, gt=0)
+    """The longest pause after the first failure, in seconds; it doubles with each, up to..."""
+    webhook_longest_pause: float = Field(default=3600.0, gt=0)
+    """...this."""
+    webhook_batch: int = Field(default=10, ge=1)
+    """How many messages one worker sends at once."""
+    webhook_private_targets: bool = False
+    """Whether webhooks may lead to addresses that are not public. In development only."""
+
+    @model_validator(mode="after")
+    def _webhooks_are_safe(self) -> Self:
+        if self.webhook_lease < 2 * self.webhook_timeout:
+            raise ValueError("SERVICE_WEBHOOK_LEASE must be at least twice SERVICE_WEBHOOK_TIMEOUT")
+        if self.webhook_private_targets and self.environment != "development":
+            raise ValueError("SERVICE_WEBHOOK_PRIVATE_TARGETS is for development only")
+        return self
+
+
+class Settings(WorkerSettings):
+    """Everything the service can be told. Frozen; build another rather than change one."""
 
     secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(48)))
     """Signs access tokens. Left out in development, each start makes its own: a forgotten key signs
@@ -86,7 +135,6 @@ class Settings(DatabaseSettings):
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins whose scripts may use the API, with commas between: ``https://board.example``."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_endpoint: str = ""
     """Where spans go by OTLP over HTTP, such as ``http://collector:4318``. Empty: no spans."""
 
@@ -98,18 +146,6 @@ class Settings(DatabaseSettings):
     drain_seconds: float = Field(default=0, ge=0)
     """How long the process goes on serving after SIGTERM, while load balancers turn elsewhere."""
 
-    pool_size: int = Field(default=5, gt=0)
-    pool_overflow: int = Field(default=10, ge=0)
-    pool_timeout: float = Field(default=5.0, gt=0)
-    """Seconds a request waits for a connection of the pool."""
-    connect_timeout: float = Field(default=5.0, gt=0)
-    """Seconds to connect in."""
-    statement_timeout: float = Field(default=10.0, ge=0.001)
-    """Seconds a statement may take."""
-    lock_timeout: float = Field(default=3.0, ge=0.001)
-    """Seconds a statement waits for a lock."""
-    idle_timeout: float = Field(default=30.0, ge=0.001)
-    """Seconds a transaction may be open without a statement."""
     ready_timeout: float = Field(default=2.0, gt=0)
     """Seconds the database may take to answer ``/ready``."""
 
@@ -121,24 +157,6 @@ class Settings(DatabaseSettings):
     """Lanes. Tests set 1: argon2 wants 8 KiB for each."""
     argon2_workers: int = Field(default=4, ge=1)
     """How many passwords are hashed at once; the most memory is this times ``argon2_memory_cost``."""
-
-    worker_poll: float = Field(default=5.0, gt=0)
-    """Seconds after which the worker looks for work that nobody has told it of."""
-
-    webhook_timeout: float = Field(default=10.0, gt=0)
-    """Seconds in which a receiver has to have taken a message."""
-    webhook_lease: float = Field(default=60.0, gt=0)
-    """Seconds after which an attempt of which nothing was heard counts as lost."""
-    webhook_attempts: int = Field(default=10, ge=1)
-    """How often a message is tried before it is given up."""
-    webhook_first_pause: float = Field(default=10.0, gt=0)
-    """The longest pause after the first failure, in seconds; it doubles with each, up to..."""
-    webhook_longest_pause: float = Field(default=3600.0, gt=0)
-    """...this."""
-    webhook_batch: int = Field(default=10, ge=1)
-    """How many messages one worker sends at once."""
-    webhook_private_targets: bool = False
-    """Whether webhooks may lead to addresses that are not public. In development only."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -158,14 +176,6 @@ class Settings(DatabaseSettings):
             raise ValueError(f"SERVICE_SECRET_KEY must have at least {SHORTEST_SECRET} bytes")
         if len(set(secret)) < SHORTEST_SECRET // 8 or any(word in secret.lower() for word in PLACEHOLDERS):
             raise ValueError("SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48")
-        return self
-
-    @model_validator(mode="after")
-    def _webhooks_are_safe(self) -> Self:
-        if self.webhook_lease < 2 * self.webhook_timeout:
-            raise ValueError("SERVICE_WEBHOOK_LEASE must be at least twice SERVICE_WEBHOOK_TIMEOUT")
-        if self.webhook_private_targets and self.environment != "development":
-            raise ValueError("SERVICE_WEBHOOK_PRIVATE_TARGETS is for development only")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from service.dependencies import ResourcesDep, SessionDep
 from service.errors import WebhookNotFoundError
 from service.pagination import PageRequest
 from service.schemas import Page
-from service.settings import Settings
+from service.settings import WorkerSettings
 from service.webhooks import targets
 from service.webhooks.models import Delivery, Webhook
 from service.webhooks.repository import WebhookRepository
@@ -17,7 +17,7 @@ from service.webhooks.schemas import DeliveryRead, WebhookDraft, WebhookRead
 from service.webhooks.signature import new_secret
 
 
-def rules(settings: Settings) -> targets.Rules:
+def rules(settings: WorkerSettings) -> targets.Rules:
     return targets.Rules(
         https_only=settings.environment != "development",
         public_only=not settings.webhook_private_targets,

@@ -1,51 +1,23 @@
-"""``python -m service.worker``: work until SIGTERM or SIGINT, then finish what has been begun."""
+"""``python -m service.worker``: work until SIGTERM or SIGINT, then finish what has been begun.
 
-import asyncio
-import logging
-import signal
+``--healthy`` asks whether the worker of this machine or container works: exit code 0 if so, else 1.
+"""
+
+import argparse
 import sys
 
-from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import async_sessionmaker
-
-from service import logs, models  # noqa: F401 (the models name each other)
-from service.database import create_engine
-from service.settings import Settings
-from service.webhooks import targets
-from service.webhooks.service import rules
-from service.worker.deliveries import Courier
-from service.worker.loop import Loop
-from service.worker.sender import Sender
-
-log = logging.getLogger("service.worker")
-
-
-async def run(settings: Settings) -> None:
-    engine = create_engine(settings)
-    session_maker = async_sessionmaker(engine, expire_on_commit=False)
-    try:
-        async with Sender(rules(settings), targets.resolve, timeout=settings.webhook_timeout) as sender:
-            courier = Courier(session_maker, sender, settings)
-            loop = Loop(engine, courier.work, poll=settings.worker_poll)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, loop.stop)
-            await loop.run()
-    finally:
-        await engine.dispose()
+from service.worker import heartbeat
 
 
 def main() -> int:
-    """Work until told to stop. Returns the exit code: 2 if the settings are wrong."""
-    try:
-        settings = Settings.load()
-    except ValidationError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    logs.configure(settings)
-    log.info("started")
-    asyncio.run(run(settings))
-    log.info("stopped")
-    return 0
+    parser = argparse.ArgumentParser(prog="python -m service.worker", description="Deliver webhooks.")
+    asked = "end with 0 if the worker beside this process works, else with 1"
+    parser.add_argument("--healthy", action="store_true", help=asked)
+    if parser.parse_args().healthy:
+        return heartbeat.check()
+    from service.worker.process import work  # noqa: PLC0415 (takes longer than a health check may)
+
+    return work()
 
 
 if __name__ == "__main__":

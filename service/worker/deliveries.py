@@ -9,7 +9,7 @@ from sqlalchemy import Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from service import clock
-from service.settings import Settings
+from service.settings import WorkerSettings
 from service.webhooks.events import State
 from service.webhooks.models import Delivery, Webhook
 from service.webhooks.retries import pause
@@ -35,7 +35,7 @@ class Courier:
     """
 
     def __init__(
-        self, session_maker: async_sessionmaker[AsyncSession], sender: Sender, settings: Settings
+        self, session_maker: async_sessionmaker[AsyncSession], sender: Sender, settings: WorkerSettings
     ) -> None:
         self._session_maker = session_maker
         self._sender = sender

@@ -17,13 +17,17 @@ log = logging.getLogger(__name__)
 class Loop:
     """Works whenever the database says that there is something to do, and every ``poll`` seconds anyway.
 
-    A notification is lost while nobody is connected, so it only makes the work begin sooner.
+    A notification is lost while nobody is connected, so it only makes the work begin sooner. ``beat`` is
+    called at the beginning of each round.
     """
 
-    def __init__(self, engine: AsyncEngine, work: Work, *, poll: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, work: Work, *, poll: float, beat: Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = engine
         self._work = work
         self._poll = poll
+        self._beat = beat
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -37,6 +41,7 @@ class Loop:
         listener = asyncio.create_task(self._keep_listening())
         try:
             while not self._stopping:
+                self._beat()
                 self._wake.clear()
                 if not await self._work_once() and not self._stopping:
                     await self._sleep()

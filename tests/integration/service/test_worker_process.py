@@ -1,19 +1,23 @@
-"""``python -m service.worker``, as a process of its own: stopped, and killed."""
+"""``python -m service.worker``, as a process of its own: stopped, killed, hung, crashed."""
 
+import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Delivery, User
+from service.worker import heartbeat
 from tests.support.factories import MakeDelivery, MakeWebhook
 from tests.support.receiver import receiving
 
@@ -34,6 +38,12 @@ def environment(url: str, **settings: str) -> dict[str, str]:
     return {**others, **{f"SERVICE_{name}": value for name, value in given.items()}}
 
 
+@pytest.fixture(autouse=True)
+def heartbeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test's worker keeps its heartbeat where no other test's does."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @contextmanager
 def worker(database: Database, **settings: str) -> Iterator[subprocess.Popen[str]]:
     env = environment(database.asyncpg_url, **settings)
@@ -44,16 +54,27 @@ def worker(database: Database, **settings: str) -> Iterator[subprocess.Popen[str
             process.terminate()
 
 
+def health() -> tuple[int, str]:
+    """Exit code of the health check, and what it says."""
+    asked = subprocess.run([*WORK, "--healthy"], capture_output=True, text=True, check=False)
+    return asked.returncode, asked.stderr
+
+
+def said(process: subprocess.Popen[str], wanted: str) -> str:
+    """Read what the process logs up to the first line with ``wanted``."""
+    assert process.stderr is not None
+    return next(line for line in process.stderr if wanted in line)
+
+
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_the_worker_listens_until_it_is_told_to_stop(pg_database: Database, told: signal.Signals) -> None:
     with worker(pg_database) as process:
-        assert process.stderr is not None
-        said = next(line for line in process.stderr if "listening" in line)
+        listening = said(process, "listening")
 
         process.send_signal(told)
-        rest = process.stderr.read()
+        _, rest = process.communicate()
 
-    assert json.loads(said)["logger"] == "service.worker.loop"
+    assert json.loads(listening)["logger"] == "service.worker.loop"
     assert (process.returncode, json.loads(rest.splitlines()[-1])["message"]) == (0, "stopped")
 
 
@@ -63,6 +84,68 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence(pg_database: Database)
     assert ended.returncode == 2
     assert "database_url" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_crash_is_told_in_the_log(pg_database: Database) -> None:
+    with worker(pg_database, DATABASE_URL=f"{pg_database.asyncpg_url}?nonsense=1") as process:
+        _, logged = process.communicate()
+
+    crash = json.loads(logged.splitlines()[-1])
+    assert (process.returncode, crash["message"], crash["level"]) == (1, "crashed", "ERROR")
+    assert "TypeError" in crash["exc_info"]
+
+
+def test_where_no_worker_runs_none_is_healthy(tmp_path: Path) -> None:
+    code, sentence = health()
+
+    assert (code, sentence) == (1, f"No worker has left a heartbeat in {tmp_path / heartbeat.NAME}.\n")
+
+
+def test_a_worker_that_hangs_is_noticed_and_one_that_goes_on_is_healthy_again(pg_database: Database) -> None:
+    with worker(pg_database, WEBHOOK_TIMEOUT="1", WEBHOOK_LEASE="2") as process:
+        said(process, "listening")
+        at_work = health()
+
+        process.send_signal(signal.SIGSTOP)
+        while (hung := health())[0] == 0:
+            pass
+        process.send_signal(signal.SIGCONT)
+        while health()[0] != 0:
+            pass
+
+    assert at_work == (0, "")
+    assert re.fullmatch(r"The worker should have been back \d+ s ago\.\n", hung[1])
+
+
+def test_a_worker_without_its_database_is_healthy_as_a_new_one_would_help_nobody(
+    pg_database: Database,
+) -> None:
+    with worker(pg_database, DATABASE_URL="postgresql+asyncpg://board:hunter2@127.0.0.1:1/board") as process:
+        said(process, "the work did not succeed")
+
+        assert health() == (0, "")
+
+
+async def test_each_line_of_the_log_is_an_object_and_holds_no_secret(
+    pg_database: Database, ada: User, make_webhook: MakeWebhook, make_delivery: MakeDelivery
+) -> None:
+    async with receiving() as receiver:
+        webhook = await make_webhook(owner_id=ada.id, url=f"{receiver.url}?token=of-the-receiver")
+        taken = await make_delivery(webhook_id=webhook.id, body='{"task": "something private"}')
+        nobody = await make_webhook(owner_id=ada.id, url="http://127.0.0.1:1/?token=of-the-receiver")
+        not_taken = await make_delivery(webhook_id=nobody.id, body='{"task": "something private"}')
+
+        with worker(pg_database, LOG_LEVEL="DEBUG") as process:
+            await receiver.received(1)
+            process.terminate()  # what it has begun it finishes
+            _, log = await asyncio.to_thread(process.communicate)
+
+    told = {line["message"]: line for line in map(json.loads, log.splitlines())}
+    assert told["delivered"]["delivery"] == str(taken.id)
+    assert told["not delivered: ConnectError"]["delivery"] == str(not_taken.id)
+    password = make_url(pg_database.asyncpg_url).password or "of the database"
+    for secret in (webhook.secret, nobody.secret, password, "of-the-receiver", "something private"):
+        assert secret not in log
 
 
 async def test_a_worker_that_is_killed_in_mid_delivery_loses_nothing(

@@ -125,6 +125,17 @@ def test_kubernetes_gives_no_container_rights() -> None:
             }
 
 
+def test_a_worker_that_hangs_is_noticed() -> None:
+    asked = ["python", "-m", "service.worker", "--healthy"]
+    (deployment,) = yaml.safe_load_all(project_files.text("deploy/kubernetes/worker.yaml"))
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert SERVICES["worker"]["healthcheck"]["test"] == ["CMD", *asked]
+    assert container["livenessProbe"]["exec"]["command"] == asked
+    assert container["volumeMounts"][0]["name"] == pod["volumes"][0]["name"]
+
+
 def test_every_deploy_migrates_first() -> None:
     for name in ("railway.json", "fly.toml", "compose.yaml", "deploy/kubernetes/migrate.yaml"):
         assert re.search(r"service\.migrate", project_files.text(name)), name

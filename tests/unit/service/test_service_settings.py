@@ -5,7 +5,7 @@ import os
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from service.settings import DatabaseSettings, Settings
+from service.settings import DatabaseSettings, Settings, WorkerSettings
 
 URL = "postgresql+asyncpg://board:hunter2@db:5432/board"
 GOOD_KEY = "0f9c1d7e5b3a48266c8e1f70d2b4a69385c7e0f1a27c64d83b5e90f2c71d4e68"
@@ -200,6 +200,13 @@ def test_the_migrations_need_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
 
     assert DatabaseSettings.load().database_url.get_secret_value() == URL
+
+
+def test_the_worker_does_without_the_key_that_signs_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_DATABASE_URL", URL)
+    monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
+
+    assert "secret_key" not in WorkerSettings.load().model_dump()
 
 
 def test_no_secret_is_shown() -> None:
