@@ -91,6 +91,11 @@ class WebhookExistsError(DomainError):
         super().__init__("There is a webhook for this URL already.")
 
 
+class TooManyWebhooksError(DomainError):
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A user may have {most} webhooks; remove one first.")
+
+
 class ForbiddenTargetError(DomainError):
     """A URL that webhooks are not sent to. ``reason`` ends the sentence that "The URL" begins."""
 

@@ -37,6 +37,7 @@ KINDS: Mapping[type[errors.DomainError], Kind] = {
     errors.WebhookNotFoundError: Kind(HTTPStatus.NOT_FOUND, "webhook-not-found", "Webhook not found"),
     errors.DeliveryNotFoundError: Kind(HTTPStatus.NOT_FOUND, "delivery-not-found", "Delivery not found"),
     errors.WebhookExistsError: Kind(HTTPStatus.CONFLICT, "webhook-exists", "Webhook exists"),
+    errors.TooManyWebhooksError: Kind(HTTPStatus.CONFLICT, "too-many-webhooks", "Too many webhooks"),
     errors.ForbiddenTargetError: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY, "forbidden-target", "Forbidden target"
     ),

@@ -138,6 +138,9 @@ class Settings(WorkerSettings):
     otlp_endpoint: str = ""
     """Where spans go by OTLP over HTTP, such as ``http://collector:4318``. Empty: no spans."""
 
+    webhook_limit: int = Field(default=20, ge=1)
+    """How many webhooks a user may have: a change of one task is a message to each."""
+
     upkeep_interval: float = Field(default=600.0, gt=0)
     """Seconds between removals of what has expired."""
 

@@ -19,7 +19,10 @@ router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"], responses=probl
 async def register_webhook(
     draft: WebhookDraft, webhooks: WebhookServiceDep, request: Request, response: Response
 ) -> Webhook:
-    """Have changes of one's tasks sent to a URL. The secret that signs them is shown here and never again."""
+    """Have changes of one's tasks sent to a URL. The secret that signs them is shown here and never again.
+
+    A URL has one webhook, and a user a limited number of them.
+    """
     webhook = await webhooks.register(draft)
     response.headers["Location"] = str(request.app.url_path_for("read_webhook", webhook_id=webhook.id))
     response.headers["Cache-Control"] = "no-store"

@@ -7,8 +7,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.database import CHANNEL, violated_constraint
-from service.errors import DeliveryNotFoundError, WebhookExistsError
+from service.errors import DeliveryNotFoundError, TooManyWebhooksError, WebhookExistsError
 from service.pagination import PageRequest
+from service.users.models import User
 from service.webhooks.events import State
 from service.webhooks.models import ONE_PER_URL, Delivery, Webhook
 
@@ -20,21 +21,33 @@ class WebhookRepository:
         self._session = session
         self._owner_id = owner_id
 
-    async def add(self, url: str, secret: str) -> Webhook:
-        """Insert a webhook.
+    async def add(self, url: str, secret: str, most: int) -> Webhook:
+        """Insert a webhook, unless its owner has ``most`` already.
 
         Raises:
             WebhookExistsError: The owner has one for this URL.
+            TooManyWebhooksError: There was no room for it; nothing was inserted.
         """
+        # Two at once would each count without the other's: the second waits here until the first has ended.
+        await self._session.execute(
+            select(User.id).where(User.id == self._owner_id).with_for_update(key_share=True)
+        )
         webhook = Webhook(owner_id=self._owner_id, url=url, secret=secret)
         try:
             async with self._session.begin_nested():
                 self._session.add(webhook)
+                await self._session.flush()
+                if await self._count() > most:
+                    raise TooManyWebhooksError(most)
         except IntegrityError as error:
             if violated_constraint(error) == ONE_PER_URL:
                 raise WebhookExistsError from None
             raise
         return webhook
+
+    async def _count(self) -> int:
+        query = select(func.count()).where(Webhook.owner_id == self._owner_id)
+        return (await self._session.scalars(query)).one()
 
     async def get(self, webhook_id: UUID) -> Webhook | None:
         query = select(Webhook).where(Webhook.id == webhook_id, Webhook.owner_id == self._owner_id)

@@ -27,10 +27,13 @@ def rules(settings: WorkerSettings) -> targets.Rules:
 class WebhookService:
     """What one user can do with their webhooks."""
 
-    def __init__(self, webhooks: WebhookRepository, rules: targets.Rules, resolve: targets.Resolve) -> None:
+    def __init__(
+        self, webhooks: WebhookRepository, rules: targets.Rules, resolve: targets.Resolve, *, most: int
+    ) -> None:
         self._webhooks = webhooks
         self._rules = rules
         self._resolve = resolve
+        self._most = most
 
     async def register(self, draft: WebhookDraft) -> Webhook:
         """The new webhook, with its secret.
@@ -38,10 +41,11 @@ class WebhookService:
         Raises:
             ForbiddenTargetError: Nothing is sent to this URL.
             WebhookExistsError: There is one for it.
+            TooManyWebhooksError: The user has as many as one may have.
         """
         url = self._rules.read(draft.url)
         await self._rules.address(url, self._resolve)
-        return await self._webhooks.add(str(url), new_secret())
+        return await self._webhooks.add(str(url), new_secret(), self._most)
 
     async def page(self, request: PageRequest) -> Page[WebhookRead]:
         rows, next_cursor = request.split(await self._webhooks.page(request))
@@ -97,7 +101,8 @@ async def webhook_service(
     resources: ResourcesDep,
     resolve: Annotated[targets.Resolve, Depends(resolver)],
 ) -> WebhookService:
-    return WebhookService(WebhookRepository(session, user.id), rules(resources.settings), resolve)
+    settings, webhooks = resources.settings, WebhookRepository(session, user.id)
+    return WebhookService(webhooks, rules(settings), resolve, most=settings.webhook_limit)
 
 
 WebhookServiceDep = Annotated[WebhookService, Depends(webhook_service)]

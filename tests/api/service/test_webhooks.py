@@ -90,6 +90,26 @@ async def test_a_url_has_one_webhook_for_each_user(client: AsyncClient, as_user:
     assert of_somebody_else.status_code == 201
 
 
+async def test_a_user_may_have_twenty_webhooks(
+    client: AsyncClient, as_user: AsUser, ada: User, grace: User, make_webhook: MakeWebhook
+) -> None:
+    for number in range(19):
+        await make_webhook(owner_id=ada.id, url=f"{URL}/{number}")
+
+    twentieth = await client.post(WEBHOOKS, json={"url": URL})
+    one_more = await client.post(WEBHOOKS, json={"url": f"{URL}/more"})
+    sent_again = await client.post(WEBHOOKS, json={"url": URL})
+    await client.delete(twentieth.headers["location"])
+    after_one_has_gone = await client.post(WEBHOOKS, json={"url": f"{URL}/more"})
+    as_user(grace)
+    of_somebody_else = await client.post(WEBHOOKS, json={"url": URL})
+
+    assert_problem(one_more, 409, "Too many webhooks")
+    assert one_more.json()["detail"] == "A user may have 20 webhooks; remove one first."
+    assert_problem(sent_again, 409, "Webhook exists")
+    assert (after_one_has_gone.status_code, of_somebody_else.status_code) == (201, 201)
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
