@@ -7,6 +7,7 @@ import inspect
 import re
 import tomllib
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -25,11 +26,14 @@ def public_fixtures() -> set[str]:
 
 def definitions() -> dict[str, object]:
     """The fixtures a project may use, by name."""
-    kind = type(fixtures.pg_database)
     found = {**vars(fixtures), **vars(clients), **vars(live)}
-    return {
-        name: value for name, value in found.items() if isinstance(value, kind) and not name.startswith("_")
-    }
+    return {name: value for name, value in found.items() if is_fixture(value) and not name.startswith("_")}
+
+
+def is_fixture(value: object) -> bool:
+    """Before pytest 8.4 a fixture is a function with a mark, after it an object of its own."""
+    kind = type(fixtures.pg_database)
+    return isinstance(value, kind) and (kind is not FunctionType or hasattr(value, "_pytestfixturefunction"))
 
 
 def test_the_page_of_options_is_that_of_the_table() -> None:
