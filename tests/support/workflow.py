@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from typing import Any
 
@@ -23,6 +24,39 @@ def sessions(job: dict[str, Any]) -> list[str]:
         if words[:1] == ["./dev"]:
             found += words[1:]
     return found
+
+
+def combinations(job: dict[str, Any]) -> list[dict[str, str]]:
+    """The variables of each run of a job; one run without any where there is no matrix."""
+    axes = {
+        name: values
+        for name, values in job.get("strategy", {}).get("matrix", {}).items()
+        if name not in {"include", "exclude"}
+    }
+    return [dict(zip(axes, map(str, values), strict=True)) for values in itertools.product(*axes.values())]
+
+
+def filled(template: str, variables: dict[str, str]) -> str:
+    """A text of the workflow as one run of the matrix sees it."""
+    for name, value in variables.items():
+        template = template.replace(f"${{{{ matrix.{name} }}}}", value)
+    return template
+
+
+def artifacts(name: str, job: dict[str, Any]) -> list[str]:
+    """What the runs of a job upload under names that begin so."""
+    uploads = [step["with"]["name"] for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+    return [filled(upload, run) for upload in uploads if upload.startswith(name) for run in combinations(job)]
+
+
+def data_files(job: dict[str, Any]) -> list[str]:
+    """The data of coverage that the runs of a job leave, by the names that the noxfile gives them."""
+    suffix, shard = job["env"].get("COVERAGE_SUFFIX", ""), "-shard-${{ matrix.shard }}"
+    return [
+        filled(session + suffix + (shard if "shard" in run else ""), run)
+        for session in sessions(job)
+        for run in combinations(job)
+    ]
 
 
 def gate_holes(workflow: Workflow) -> list[str]:

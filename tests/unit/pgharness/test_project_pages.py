@@ -32,7 +32,7 @@ def definitions() -> dict[str, object]:
 
 def is_fixture(value: object) -> bool:
     """Before pytest 8.4 a fixture is a function with a mark, after it an object of its own."""
-    kind = type(fixtures.pg_database)
+    kind: type[object] = type(fixtures.pg_database)
     return isinstance(value, kind) and (kind is not FunctionType or hasattr(value, "_pytestfixturefunction"))
 
 
