@@ -15,12 +15,15 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
 FROM base AS dependencies
+# Or `service`: 8 MB less, and no spans.
+ARG LOCK=telemetry
 # --without-pip: what runs needs no installer, and the base's own serves. It compiles what it installs.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     --mount=type=bind,source=locks/service.txt,target=/tmp/service.txt \
+    --mount=type=bind,source=locks/telemetry.txt,target=/tmp/telemetry.txt \
     python -m venv --without-pip /opt/service \
- && python -m pip --python /opt/service/bin/python install --require-hashes -r /tmp/service.txt
+ && python -m pip --python /opt/service/bin/python install --require-hashes -r /tmp/${LOCK}.txt
 
 FROM base AS code
 COPY alembic.ini /app/

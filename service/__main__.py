@@ -6,16 +6,16 @@ from pydantic import ValidationError
 
 from service.serving import serve
 from service.settings import Settings
+from service.tracing import MissingPackagesError
 
 
 def main() -> int:
-    """Serve until told to stop. Returns the exit code: 2 if the settings are wrong."""
+    """Serve until told to stop. Returns the exit code: 2 if the settings are wrong, or ask for what is not installed."""
     try:
-        settings = Settings.load()
-    except ValidationError as error:
+        serve(Settings.load())
+    except (ValidationError, MissingPackagesError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    serve(settings)
     return 0
 
 

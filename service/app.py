@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         pydantic.ValidationError: The environment does not have what the settings need.
+        service.tracing.MissingPackagesError: The settings ask for spans, and nothing can send them.
     """
     settings = settings or Settings.load()
     provider = tracing.tracer_provider(settings)

@@ -13,11 +13,21 @@ if TYPE_CHECKING:
 SERVICE_NAME = "task-board"
 
 
+class MissingPackagesError(Exception):
+    """An endpoint is set, and what would send spans to it is not installed. ``str(error)`` is one sentence."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SERVICE_OTLP_ENDPOINT is set, and the OpenTelemetry SDK is not installed;"
+            " install locks/telemetry.txt in place of locks/service.txt, or unset it"
+        )
+
+
 def tracer_provider(settings: Settings) -> "TracerProvider | None":
     """What exports spans to the endpoint of the settings; none where they name none.
 
     Raises:
-        RuntimeError: The packages of the group ``telemetry`` are not installed.
+        MissingPackagesError: The packages of the group ``telemetry`` are not installed.
     """
     if not settings.otlp_endpoint:
         return None
@@ -29,10 +39,7 @@ def tracer_provider(settings: Settings) -> "TracerProvider | None":
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - optional
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise RuntimeError(
-            "SERVICE_OTLP_ENDPOINT is set, and the OpenTelemetry SDK is not installed;"
-            " install locks/telemetry.txt in place of locks/service.txt"
-        ) from error
+        raise MissingPackagesError from error
     provider = TracerProvider(resource=Resource.create({"service.name": SERVICE_NAME}))
     endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))

@@ -53,6 +53,29 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence_and_without_the_secret
     assert "hunter2" not in ended.stderr
 
 
+def test_spans_that_nothing_can_send_end_the_process_with_a_sentence() -> None:
+    without_the_sdk = (
+        "import sys; sys.modules['opentelemetry.sdk.trace'] = None;"
+        "from service.__main__ import main; sys.exit(main())"
+    )
+    env = environment(DATABASE_URL="postgresql+asyncpg://db/board", OTLP_ENDPOINT="http://collector:4318")
+
+    ended = subprocess.run(
+        [sys.executable, "-c", without_the_sdk],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "SERVICE_OTLP_ENDPOINT is set, and the OpenTelemetry SDK is not installed;"
+        " install locks/telemetry.txt in place of locks/service.txt, or unset it\n"
+    )
+
+
 def test_loggers_that_would_tell_addresses_and_values_are_quiet_at_any_level() -> None:
     program = (
         "import logging; from service import logs; from service.settings import Settings;"

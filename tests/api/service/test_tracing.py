@@ -1,7 +1,6 @@
 """OpenTelemetry: off unless an endpoint is named; then a span for each request goes there."""
 
 import http.server
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Protocol
@@ -80,17 +79,3 @@ async def test_without_an_endpoint_there_are_no_spans(app: FastAPI, pg_database:
     assert tracing.tracer_provider(settings(pg_database)) is None
     assert tracing.telemetry(None)["tracing"] is False
     assert app.state.tracer_provider is None
-
-
-async def test_an_endpoint_without_the_packages_is_an_error_that_says_what_to_install(
-    pg_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-
-    with pytest.raises(RuntimeError) as caught:
-        tracing.tracer_provider(settings(pg_database, otlp_endpoint="http://collector:4318"))
-
-    assert str(caught.value) == (
-        "SERVICE_OTLP_ENDPOINT is set, and the OpenTelemetry SDK is not installed;"
-        " install locks/telemetry.txt in place of locks/service.txt"
-    )

@@ -44,8 +44,14 @@ def test_the_runtime_holds_no_development_dependency() -> None:
 
     assert re.findall(r"--from=(\S+)", runtime) == ["dependencies", "code"]
     assert re.findall(r"source=(locks/[^,]+)", DOCKERFILE[: DOCKERFILE.index("AS runtime\n")]) == [
-        "locks/service.txt"
+        "locks/service.txt",
+        "locks/telemetry.txt",
     ]
+
+
+def test_what_a_setting_of_the_service_needs_is_in_the_image() -> None:
+    assert "otlp_endpoint" in Settings.model_fields
+    assert re.findall(r"^ARG LOCK=(.*)", DOCKERFILE, re.MULTILINE) == ["telemetry"]
 
 
 def test_every_install_is_checked_by_hash_or_brings_nothing() -> None:
