@@ -10,7 +10,7 @@ from service.tracing import MissingPackagesError
 
 
 def main() -> int:
-    """Serve until told to stop. Returns the exit code: 2 if the settings are wrong, or ask for what is not installed."""
+    """Serve until told to stop. Returns the exit code: 2 if the settings are wrong or cannot be had."""
     try:
         serve(Settings.load())
     except (ValidationError, MissingPackagesError) as error:

@@ -14,7 +14,7 @@ SERVICE_NAME = "task-board"
 
 
 class MissingPackagesError(Exception):
-    """An endpoint is set, and what would send spans to it is not installed. ``str(error)`` is one sentence."""
+    """An endpoint is set, and what would send spans is not installed. ``str(error)`` is one sentence."""
 
     def __init__(self) -> None:
         super().__init__(
