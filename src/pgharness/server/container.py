@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import secrets
 import time
@@ -157,8 +158,16 @@ def _configured(image: str, address: Address) -> _Postgres:
     # with_bind_ports knows no host address.
     publish: dict[str, Any] = container.ports
     publish.clear()
-    publish["5432/tcp"] = ("127.0.0.1", address.port) if address.host == "127.0.0.1" else address.port
+    publish["5432/tcp"] = (address.host, address.port) if _is_loopback(address.host) else address.port
     return container
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether ``host`` is an address that only its own machine reaches; a name is none."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _sweep(client: DockerClient) -> None:
