@@ -20,11 +20,11 @@ from tests.support.server_runs import controller, make_config, settings, wait_go
 
 REMOTE = "127.0.0.2"
 
+AT_A_SOCKET = ENGINE is not None and ENGINE.url.startswith("unix:")
+
 pytestmark = [
     pytest.mark.pg(allow_hosts=["127.0.0.2", "127.0.0.3", "unix:*"]),
-    pytest.mark.skipif(
-        ENGINE is None or not ENGINE.url.startswith("unix:"), reason="no Docker engine answers at a socket"
-    ),
+    pytest.mark.skipif(not AT_A_SOCKET, reason="no Docker engine answers at a socket"),
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.1 is the only loopback address"),
 ]
 
