@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service import clock
+from service.pool import check_on_checkout
 from service.settings import ProcessSettings
 
 NAMING_CONVENTION = {
@@ -77,12 +78,11 @@ def create_engine(settings: ProcessSettings) -> AsyncEngine:
         "lock_timeout": settings.lock_timeout,
         "idle_in_transaction_session_timeout": settings.idle_timeout,
     }
-    return create_async_engine(
+    engine = create_async_engine(
         settings.database_url.get_secret_value(),
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_timeout,
-        pool_pre_ping=True,
         hide_parameters=True,  # errors are logged, and a parameter may be a hash or an address
         connect_args={
             "timeout": settings.connect_timeout,
@@ -92,6 +92,8 @@ def create_engine(settings: ProcessSettings) -> AsyncEngine:
             },
         },
     )
+    check_on_checkout(engine)
+    return engine
 
 
 def is_unavailable(error: Exception) -> bool:

@@ -2,7 +2,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from service import problems
 from service.headers import described
@@ -48,7 +48,7 @@ async def create_task(
 
 @router.get("/tasks")
 async def list_tasks(
-    wanted: Annotated[TaskFilter, Depends()], request: TaskPageDep, tasks: TaskServiceDep
+    wanted: Annotated[TaskFilter, Query()], request: TaskPageDep, tasks: TaskServiceDep
 ) -> Page[TaskRead]:
     """One's own tasks, the newest first or as one has arranged them."""
     return await tasks.page(request, wanted)

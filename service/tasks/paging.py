@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, Query
 
@@ -30,6 +30,17 @@ class TaskPage:
     after: Cursor | int | None = None
     """A row's place: a cursor if the newest come first, a position otherwise."""
 
+    @classmethod
+    def after_cursor(cls, order: Order, limit: int, cursor: str | None) -> Self:
+        """The page that begins after ``cursor``; the first one without.
+
+        Raises:
+            InvalidCursorError: No list in this order gave out such a cursor.
+        """
+        if cursor is None:
+            return cls(order, limit)
+        return cls(order, limit, Cursor.decode(cursor) if order is Order.NEWEST else _position(cursor))
+
     def split(self, rows: Sequence[Task]) -> tuple[Sequence[Task], str | None]:
         """The page, and the cursor of the next one; ``rows`` are those of a query for ``limit + 1``."""
         if self.order is Order.NEWEST:
@@ -38,19 +49,12 @@ class TaskPage:
         return page, str(page[-1].position) if len(rows) > self.limit else None
 
 
-def task_page(
+async def task_page(
     order: Annotated[Order, Query(description="The newest first, or as arranged.")] = Order.NEWEST,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> TaskPage:
-    """The page that a request asks for.
-
-    Raises:
-        InvalidCursorError: No list in this order gave out such a cursor.
-    """
-    if cursor is None:
-        return TaskPage(order, limit)
-    return TaskPage(order, limit, Cursor.decode(cursor) if order is Order.NEWEST else _position(cursor))
+    return TaskPage.after_cursor(order, limit, cursor)
 
 
 def _position(text: str) -> int:

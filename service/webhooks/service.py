@@ -90,7 +90,7 @@ class WebhookService:
         return await self._webhooks.revive(await self.get(webhook_id), delivery_id, clock.now())
 
 
-def resolver() -> targets.Resolve:
+async def resolver() -> targets.Resolve:
     """What looks names up."""
     return targets.resolve
 

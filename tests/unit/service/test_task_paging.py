@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.errors import InvalidCursorError
 from service.models import Task
 from service.pagination import Cursor
-from service.tasks.paging import Order, TaskPage, task_page
+from service.tasks.paging import Order, TaskPage
 
 FIRST = Cursor(datetime(2026, 3, 1, 12, tzinfo=UTC), UUID(int=1))
 
@@ -21,7 +21,7 @@ def test_the_cursor_of_the_arranged_order_is_a_position(position: int) -> None:
 
     _, cursor = TaskPage(Order.POSITION, limit=1).split(tasks)
 
-    assert task_page(Order.POSITION, 1, cursor) == TaskPage(Order.POSITION, 1, position)
+    assert TaskPage.after_cursor(Order.POSITION, 1, cursor) == TaskPage(Order.POSITION, 1, position)
 
 
 def test_the_last_page_has_no_cursor() -> None:
@@ -30,16 +30,16 @@ def test_the_last_page_has_no_cursor() -> None:
     assert TaskPage(Order.POSITION, limit=1).split(tasks) == (tasks, None)
 
 
-def test_by_default_the_newest_come_first() -> None:
-    assert task_page(cursor=FIRST.encode()) == TaskPage(Order.NEWEST, 20, FIRST)
+def test_the_cursor_of_the_newest_is_a_row() -> None:
+    assert TaskPage.after_cursor(Order.NEWEST, 20, FIRST.encode()) == TaskPage(Order.NEWEST, 20, FIRST)
 
 
 @pytest.mark.parametrize("cursor", ["", "first", "01", " 1", str(2**63), FIRST.encode()])
 def test_what_is_no_position_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidCursorError):
-        task_page(Order.POSITION, 20, cursor)
+        TaskPage.after_cursor(Order.POSITION, 20, cursor)
 
 
 def test_a_position_is_no_cursor_of_the_other_order() -> None:
     with pytest.raises(InvalidCursorError):
-        task_page(Order.NEWEST, 20, "1")
+        TaskPage.after_cursor(Order.NEWEST, 20, "1")
