@@ -1,5 +1,6 @@
 """Access tokens: what they claim, when they expire, and what is not accepted as one."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,13 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKENS = Tokens(key=KEY, issuer="task-board", audience="api", lifetime=timedelta(minutes=15))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def noon() -> Iterator[None]:
+    """It is noon in this module. Frozen once: that looks through every module there is."""
+    with freeze_time(NOON):
+        yield
+
+
 def claims(**changes: Any) -> dict[str, Any]:
     """What a token of ours claims at noon, with some claims changed; None leaves one out."""
     ours = {
@@ -36,9 +44,8 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_token_says_whose_it_is_and_how_long_it_is_valid() -> None:
-    with freeze_time(NOON):
-        token = TOKENS.issue(ADA, LOGIN)
-        read = TOKENS.read(token)
+    token = TOKENS.issue(ADA, LOGIN)
+    read = TOKENS.read(token)
 
     assert read == Claims(
         user_id=ADA,
@@ -50,9 +57,8 @@ def test_a_token_says_whose_it_is_and_how_long_it_is_valid() -> None:
 
 
 def test_a_token_carries_all_registered_claims_and_nothing_else() -> None:
-    with freeze_time(NOON):
-        token = TOKENS.issue(ADA, LOGIN)
-        payload = jwt.decode(token, options={"verify_signature": False})
+    token = TOKENS.issue(ADA, LOGIN)
+    payload = jwt.decode(token, options={"verify_signature": False})
 
     assert payload == {
         "sub": "0ada0ada-0000-4000-8000-000000000001",
@@ -66,8 +72,7 @@ def test_a_token_carries_all_registered_claims_and_nothing_else() -> None:
 
 
 def test_two_tokens_of_the_same_moment_can_be_told_apart() -> None:
-    with freeze_time(NOON):
-        first, second = TOKENS.read(TOKENS.issue(ADA, LOGIN)), TOKENS.read(TOKENS.issue(ADA, LOGIN))
+    first, second = TOKENS.read(TOKENS.issue(ADA, LOGIN)), TOKENS.read(TOKENS.issue(ADA, LOGIN))
 
     assert first.token_id != second.token_id
 
@@ -84,7 +89,6 @@ def test_a_token_is_valid_until_the_second_it_expires() -> None:
             TOKENS.read(token)
 
 
-@freeze_time(NOON)
 def test_the_forged_claims_of_this_module_would_pass_unchanged() -> None:
     token = jwt.encode(claims(), KEY, "HS256")
 
@@ -92,7 +96,6 @@ def test_the_forged_claims_of_this_module_would_pass_unchanged() -> None:
 
 
 @pytest.mark.parametrize("left_out", REQUIRED)
-@freeze_time(NOON)
 def test_a_token_that_lacks_a_claim_is_not_valid(left_out: str) -> None:
     token = jwt.encode(claims(**{left_out: None}), KEY, "HS256")
 
@@ -113,7 +116,6 @@ def test_a_token_that_lacks_a_claim_is_not_valid(left_out: str) -> None:
         ),
     ],
 )
-@freeze_time(NOON)
 def test_a_token_with_a_wrong_claim_is_not_valid(changes: dict[str, Any]) -> None:
     token = jwt.encode(claims(**changes), KEY, "HS256")
 
@@ -131,7 +133,6 @@ def test_a_token_with_a_wrong_claim_is_not_valid(changes: dict[str, Any]) -> Non
         pytest.param("a.b.c", id="not a token"),
     ],
 )
-@freeze_time(NOON)
 def test_what_we_did_not_sign_is_not_valid(token: str) -> None:
     with pytest.raises(InvalidTokenError):
         TOKENS.read(token)

@@ -1,12 +1,12 @@
 """When a task is late. That PostgreSQL agrees is shown by the integration tier."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from service.tasks.rules import OPEN, Status, is_overdue
+from tests.unit.service.strategies import MOMENTS, OFFSETS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -31,16 +31,16 @@ def test_an_open_task_is_overdue_after_its_due_time(
     assert is_overdue(status, due_at, NOON) is expected
 
 
-@given(st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(UTC)))
+@given(MOMENTS, MOMENTS)
 def test_a_finished_task_is_never_overdue(due_at: datetime, now: datetime) -> None:
     assert not is_overdue(Status.DONE, due_at, now)
 
 
-@given(st.datetimes(timezones=st.timezones()), st.datetimes(timezones=st.just(UTC)), st.timedeltas(SECOND))
-def test_what_is_overdue_stays_overdue(due_at: datetime, now: datetime, later: timedelta) -> None:
-    try:
-        then = now + later
-    except OverflowError:
-        then = datetime.max.replace(tzinfo=UTC)
+@given(MOMENTS, OFFSETS, MOMENTS, MOMENTS)
+def test_what_is_overdue_stays_overdue(
+    due: datetime, offset: timezone, one: datetime, other: datetime
+) -> None:
+    due_at = due.replace(tzinfo=offset)
+    now, then = sorted((one, other))
 
     assert is_overdue(Status.TODO, due_at, then) or not is_overdue(Status.TODO, due_at, now)

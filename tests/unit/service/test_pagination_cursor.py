@@ -1,7 +1,9 @@
 """Cursors: opaque to clients, exact to us."""
 
 import dataclasses
+import string
 from datetime import UTC, datetime
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidCursorError
 from service.pagination import Cursor, PageRequest, page_request
+from tests.unit.service.strategies import MOMENTS
 
+URL_SAFE = string.ascii_letters + string.digits + "_-"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -23,19 +27,17 @@ class Row:
 ROWS = [Row(UUID(int=number)) for number in range(4)]
 
 
-@given(st.datetimes(timezones=st.just(UTC)), st.uuids())
-def test_a_cursor_survives_the_way_to_the_client_and_back(created_at: datetime, row_id: UUID) -> None:
+@given(MOMENTS, st.uuids())
+def test_a_cursor_survives_the_way_through_a_url_and_back(created_at: datetime, row_id: UUID) -> None:
     cursor = Cursor(created_at, row_id)
 
-    assert Cursor.decode(cursor.encode()) == cursor
+    text = cursor.encode()
+
+    assert quote(text, safe="") == text
+    assert Cursor.decode(text) == cursor
 
 
-@given(st.datetimes(timezones=st.just(UTC)), st.uuids())
-def test_a_cursor_needs_no_escaping_in_a_url(created_at: datetime, row_id: UUID) -> None:
-    assert set("+/=&?#% ").isdisjoint(Cursor(created_at, row_id).encode())
-
-
-@given(st.text() | st.from_regex(r"[A-Za-z0-9_-]{1,90}", fullmatch=True))
+@given(st.text() | st.text(URL_SAFE, min_size=1, max_size=90))
 def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursorError):
         Cursor.decode(text)

@@ -18,10 +18,9 @@ def test_what_was_found_is_marked_and_everything_else_escaped() -> None:
 
 
 @given(st.text())
-def test_no_text_makes_another_tag_than_a_mark(text: str) -> None:
-    assert set(re.findall("<[^>]*>", marked(text))) <= {"<mark>", "</mark>"}
+def test_any_text_is_shown_as_it_is_and_makes_no_other_tag_than_a_mark(text: str) -> None:
+    html_text = marked(text)
 
-
-@given(st.text(st.characters(exclude_characters=[LESS, START, STOP])))
-def test_the_text_is_what_it_was(text: str) -> None:
-    assert html.unescape(marked(text)) == text
+    assert set(re.findall("<[^>]*>", html_text)) <= {"<mark>", "</mark>"}
+    shown = html.unescape(re.sub("</?mark>", "", html_text))
+    assert shown == text.replace(LESS, "<").translate({ord(START): "", ord(STOP): ""})
