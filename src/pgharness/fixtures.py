@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,10 @@ def pg_empty_database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture
 def pg_session_options() -> dict[str, Any]:
-    """Override to change how ``db_session`` is made; the arguments of SQLAlchemy's session."""
+    """Override to change how ``db_session`` is made: the arguments of SQLAlchemy's session.
+
+    ``class_`` is the class of the session, such as SQLModel's.
+    """
     return {"expire_on_commit": False}
 
 
@@ -198,8 +202,9 @@ def db_session(
     """
     from pgharness import sessions  # noqa: PLC0415 - only tests that ask
 
-    driver = _session_driver(harness_of(request))
-    if driver == "psycopg" and not inspect.iscoroutinefunction(request.node.obj):
+    plain = not inspect.iscoroutinefunction(request.node.obj)
+    driver = _session_driver(harness_of(request), plain=plain)
+    if driver == "psycopg" and plain:
         yield from sessions.sync_session(pg_database.psycopg_url, pg_session_options)
     else:
         url = pg_database.asyncpg_url if driver == "asyncpg" else pg_database.psycopg_url
@@ -207,13 +212,18 @@ def db_session(
         yield from sessions.async_session(url, pg_session_options, joined=joined)
 
 
-def _session_driver(harness: Harness) -> str:
-    """pg_driver; on ``auto`` that of pg_env, else of the engines that have connected, else asyncpg."""
+def _session_driver(harness: Harness, *, plain: bool) -> str:
+    """pg_driver; on ``auto`` that of pg_env, else of the engines that have connected.
+
+    Where neither tells, a plain test gets psycopg if the project has imported it, others asyncpg.
+    """
     if harness.config.driver != "auto":
         return harness.config.driver
     text = " ".join(harness.config.env)
-    connected = [name for name in harness.get_worker().engines.drivers if name in ("asyncpg", "psycopg")]
     for name in ("asyncpg", "psycopg"):
         if name in text and ("psycopg" if name == "asyncpg" else "asyncpg") not in text:
             return name
-    return connected[0] if connected else "asyncpg"
+    for name in harness.get_worker().engines.drivers:
+        if name in ("asyncpg", "psycopg"):
+            return str(name)
+    return "psycopg" if plain and "psycopg" in sys.modules else "asyncpg"

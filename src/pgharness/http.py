@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import respx
+from respx.mocks import Mocker
 from respx.models import AllMockedAssertionError, PassThrough
 
 from pgharness.errors import TierError
@@ -21,7 +23,7 @@ class UnroutedRequestError(TierError, AllMockedAssertionError):
 
 
 class ExternalHttp(respx.MockRouter):
-    """The respx router of a test.
+    """The respx router of a test. It answers for httpx, and for httpx2 where that is installed.
 
     Requests to loopback pass, for the guard of the tier to judge; every other request needs a
     route. A request without one raises, and fails the test even where the app swallows the error.
@@ -33,6 +35,24 @@ class ExternalHttp(respx.MockRouter):
         self.named_in_test = False
         self.violations: list[TierError] = []
         self.allowed: frozenset[str] = frozenset()
+        self._second: type[Mocker] | None = None
+        """What patches httpx2, if that is installed and the router serves."""
+
+    def start(self) -> None:
+        super().start()
+        if importlib.util.find_spec("httpcore2") is not None:
+            from pgharness.httpx2_mocker import mocker  # noqa: PLC0415 - loads httpcore2
+
+            self._second = mocker()
+            self._second.register(self)
+            self._second.start()
+
+    def stop(self, clear: bool = True, reset: bool = True, quiet: bool = False) -> None:
+        second, self._second = self._second, None
+        if second is not None:
+            second.unregister(self)
+            second.stop()
+        super().stop(clear, reset, quiet)
 
     @contextlib.contextmanager
     def resolver(self, request: httpx.Request) -> Iterator[Any]:
@@ -48,7 +68,7 @@ class ExternalHttp(respx.MockRouter):
             error = UnroutedRequestError.unrouted_request(
                 self.test, request.method, str(request.url), has_fixture=self.named_in_test
             )
-            if self.Mocker is None or len(self.Mocker.routers) == 1:
+            if all(len(mocker.routers) == 1 for mocker in (self.Mocker, self._second) if mocker is not None):
                 self.violations.append(error)
             raise error from None
 

@@ -17,13 +17,15 @@ from pgharness.background import background
 _CLOSE_SECONDS = 10.0
 
 
-class FreshSession(Session):
-    """A session whose queries and `get` refresh the objects they return.
+class _Fresh:
+    """To be mixed into a `Session`, whose queries and `get` refresh the objects they return.
 
     Between two reads of a test the app has written through sessions of its own; SQLAlchemy would
     return what this session read first. Changes of the test's own are flushed before, as always;
     under ``no_autoflush`` nothing is refreshed, for they would be lost.
     """
+
+    autoflush: bool
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -31,7 +33,21 @@ class FreshSession(Session):
 
     def get(self, *args: Any, populate_existing: bool | None = None, **options: Any) -> Any:
         """As SQLAlchemy's, with ``populate_existing``; ``get_one`` goes through it."""
-        return super().get(*args, populate_existing=populate_existing or self.autoflush, **options)
+        inner: Any = super()
+        return inner.get(*args, populate_existing=populate_existing or self.autoflush, **options)
+
+
+def _classes(options: dict[str, Any]) -> tuple[type[AsyncSession], type[Session], dict[str, Any]]:
+    """The classes that ``options`` ask for, SQLAlchemy's by default, and what else is in them.
+
+    ``class_`` may be of either kind. The synchronous one, which does the work of both, refreshes.
+    """
+    others = dict(options)
+    wanted: type = others.pop("class_", AsyncSession)
+    is_async = issubclass(wanted, AsyncSession)
+    outer: Any = wanted if is_async else AsyncSession
+    inner: Any = others.pop("sync_session_class", outer.sync_session_class if is_async else wanted)
+    return outer, type(f"Fresh{inner.__name__}", (_Fresh, inner), {}), others
 
 
 def _refresh(state: ORMExecuteState) -> None:
@@ -43,7 +59,8 @@ def _refresh(state: ORMExecuteState) -> None:
 def sync_session(url: str, options: dict[str, Any]) -> Iterator[Session]:
     """A session for the length of a fixture."""
     engine = create_engine(url, poolclass=NullPool)
-    with FreshSession(engine, **options) as session:
+    _, session_class, others = _classes(options)
+    with session_class(engine, **others) as session:
         yield session
     engine.dispose()
 
@@ -60,7 +77,8 @@ def async_session(url: str, options: dict[str, Any], *, joined: bool) -> Iterato
         used.append(asyncio.get_running_loop())
 
     event.listen(engine.sync_engine, "connect", remember_loop)
-    session = AsyncSession(engine, **{"sync_session_class": FreshSession, **options})
+    session_class, inner, others = _classes(options)
+    session = session_class(engine, sync_session_class=inner, **others)
     yield session
     loop = used[-1] if used else background.loop
     if loop.is_closed():  # that of an async fixture, which ends with it

@@ -42,7 +42,7 @@ class TierError(HarnessError):
             f"{test} tried to connect to {address}.",
             cause=f"Tests in tests/{tier} reach the harness's own PostgreSQL and nothing else.",
             fix=[
-                "route the request: external_http.get(...) for httpx",
+                "route the request: external_http.get(...) for httpx and httpx2",
                 f'allow it for all tests: pg_allow_hosts = ["{host}"]',
                 f'allow it for this test: @pytest.mark.pg(allow_hosts=["{host}"])',
             ],

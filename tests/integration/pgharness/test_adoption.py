@@ -10,7 +10,7 @@ from tests.integration.pgharness.conftest import MakeProject
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-@pytest.mark.parametrize("example", ["asyncpg_app", "psycopg_app"])
+@pytest.mark.parametrize("example", ["asyncpg_app", "psycopg_app", "sqlmodel_app"])
 def test_an_app_that_commits_passes_again_and_again_in_any_order(
     project: MakeProject, example: str, workers: str
 ) -> None:

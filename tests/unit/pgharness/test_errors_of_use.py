@@ -48,7 +48,7 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         "t tried to connect to api.example.com:443.\n"
         "Tests in tests/api reach the harness's own PostgreSQL and nothing else.\n"
         "To fix this, either:\n"
-        "  - route the request: external_http.get(...) for httpx\n"
+        "  - route the request: external_http.get(...) for httpx and httpx2\n"
         '  - allow it for all tests: pg_allow_hosts = ["api.example.com"]\n'
         '  - allow it for this test: @pytest.mark.pg(allow_hosts=["api.example.com"])',
     ),

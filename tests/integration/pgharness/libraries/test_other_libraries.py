@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelSession
 
 from pgharness.fixtures import Database
+from pgharness.sessions import async_session, sync_session
 from pgharness.worker import Worker
 from tests.support.library_models import Hero, Person
 
@@ -55,6 +57,44 @@ def test_sqlmodel_synchronous(worker: Worker, psycopg_url: str) -> None:
             session.commit()
             assert session.exec(sqlmodel.select(func.count()).select_from(Hero)).one() == 0
     engine.dispose()
+
+
+@pytest.fixture(
+    params=[
+        {"class_": SQLModelSession},
+        {"class_": sqlmodel.Session},
+        {"sync_session_class": sqlmodel.Session},
+    ],
+    ids=lambda options: "-".join((*options, *(asked.__module__ for asked in options.values()))),
+)
+def session(request: pytest.FixtureRequest, worker: Worker, url: str) -> Iterator[AsyncSession]:
+    with worker.test("test_x", "rollback"):
+        yield from async_session(url, request.param, joined=True)
+
+
+async def test_the_harness_session_is_of_the_class_that_is_asked_for_and_fresh(
+    session: AsyncSession, engine: AsyncEngine
+) -> None:
+    session.add(hero := Hero(name="Deadpond"))
+    await session.commit()
+    await session.refresh(hero)
+    async with SQLModelSession(engine) as of_the_app:
+        (await of_the_app.exec(sqlmodel.select(Hero))).one().name = "Deadpool"
+        await of_the_app.commit()
+
+    assert isinstance(session.sync_session, sqlmodel.Session)
+    assert await session.get(Hero, hero.id) is hero
+    assert hero.name == "Deadpool"
+
+
+@pytest.mark.parametrize("session_class", [SQLModelSession, sqlmodel.Session])
+def test_the_same_in_a_plain_test(worker: Worker, psycopg_url: str, session_class: type) -> None:
+    with worker.test("test_x", "rollback"):
+        for session in sync_session(psycopg_url, {"class_": session_class}):
+            assert isinstance(session, sqlmodel.Session)
+            session.add(Hero(name="Deadpond"))
+            session.commit()
+            assert session.exec(sqlmodel.select(Hero.name)).all() == ["Deadpond"]
 
 
 # -- scoped sessions ------------------------------------------------------------------------------------
