@@ -71,7 +71,7 @@ async def migrate(settings: MigrateSettings) -> None:
                 # env.py calls asyncio.run, which refuses to inside a running loop.
                 await asyncio.to_thread(command.upgrade, _config(settings), "head")
             except CommandError as error:
-                raise MigrationError(f"The migrations do not fit the database: {error}") from error
+                raise MigrationError(f"The migrations cannot be run: {error}") from error
             except UNAVAILABLE as error:
                 if not left or not isinstance(_cause(error), asyncpg.LockNotAvailableError):
                     raise MigrationError(f"A migration failed: {_sentence(error)}") from error

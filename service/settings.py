@@ -1,5 +1,6 @@
 """Settings, read from the environment with the prefix ``SERVICE_``."""
 
+import base64
 import secrets
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,11 @@ SHORTEST_SECRET = 64
 """Bytes: a block of SHA-256, beyond which HMAC hashes the key. RFC 7518 (3.2) asks for 32 of random bytes; as
 text these carry fewer bits each."""
 
+WEBHOOK_KEY_BYTES = 32
+MAKE_WEBHOOK_KEY = "make one with: openssl rand -base64 32"
+DEVELOPMENT_KEY = SecretStr(base64.b64encode(b"for development; everybody knows").decode())
+"""The same in each process of a development: what one encrypts another decrypts."""
+
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "secret", "password", "development")
 
 URL_FORM = "postgresql+asyncpg://user:password@host:port/database"
@@ -20,15 +26,27 @@ Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s*]+$")]
 """Scheme, host and port, without a path: as browsers send it. Never ``*``."""
 
 
-class DatabaseSettings(BaseSettings):
-    """What the migrations need. They run without any of the service's secrets."""
+def split_by_commas(value: object) -> object:
+    """The parts of a text; what is no text stays as it is."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _bytes_of(key: SecretStr) -> bytes:
+    """What ``key`` stands for; nothing if it is not base64."""
+    try:
+        return base64.b64decode(key.get_secret_value(), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""
+
+
+class EnvironmentSettings(BaseSettings):
+    """What all of them have in common: they come from the environment, and are frozen."""
 
     model_config = SettingsConfigDict(
         env_prefix="SERVICE_", frozen=True, hide_input_in_errors=True, extra="ignore"
     )
-
-    database_url: SecretStr
-    """`URL_FORM`."""
 
     @classmethod
     def load(cls) -> Self:
@@ -37,7 +55,14 @@ class DatabaseSettings(BaseSettings):
         Raises:
             pydantic.ValidationError: It lacks what they need, or a value is wrong.
         """
-        return cls()  # type: ignore[call-arg]  # pydantic-settings reads the rest from the environment
+        return cls()
+
+
+class DatabaseSettings(EnvironmentSettings):
+    """What the migrations need. Only one that encrypts what there is needs a secret too: `KeySettings`."""
+
+    database_url: SecretStr
+    """`URL_FORM`."""
 
     @field_validator("database_url")
     @classmethod
@@ -53,10 +78,36 @@ class DatabaseSettings(BaseSettings):
         return value
 
 
-class ProcessSettings(DatabaseSettings):
-    """What each process needs that serves or works: how it logs, and how it uses the database."""
+class KeySettings(EnvironmentSettings):
+    """The keys under which secrets are kept that have to be known again."""
 
     environment: Literal["development", "staging", "production"] = "development"
+
+    webhook_keys: Annotated[tuple[SecretStr, ...], NoDecode] = (DEVELOPMENT_KEY,)
+    """Encrypt the secrets of webhooks in the database, with commas between. The first encrypts, and each
+    decrypts what it has encrypted: a new key goes to the front."""
+
+    @field_validator("webhook_keys", mode="before")
+    @classmethod
+    def _split_by_commas(cls, value: object) -> object:
+        return split_by_commas(value)
+
+    @model_validator(mode="after")
+    def _webhook_keys_are_keys(self) -> Self:
+        keys = [_bytes_of(key) for key in self.webhook_keys]
+        if not keys or any(len(key) != WEBHOOK_KEY_BYTES for key in keys):
+            raise ValueError(f"SERVICE_WEBHOOK_KEYS must be 32 bytes in base64; {MAKE_WEBHOOK_KEY}")
+        if self.environment == "development":
+            return self
+        if "webhook_keys" not in self.model_fields_set:
+            raise ValueError(f"SERVICE_WEBHOOK_KEYS must be set in {self.environment}; {MAKE_WEBHOOK_KEY}")
+        if _bytes_of(DEVELOPMENT_KEY) in keys or any(len(set(key)) < WEBHOOK_KEY_BYTES // 2 for key in keys):
+            raise ValueError(f"SERVICE_WEBHOOK_KEYS holds a placeholder; {MAKE_WEBHOOK_KEY}")
+        return self
+
+
+class ProcessSettings(DatabaseSettings, KeySettings):
+    """What each process needs that serves or works: how it logs, and how it uses the database."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -163,10 +214,8 @@ class Settings(WorkerSettings):
 
     @field_validator("cors_origins", mode="before")
     @classmethod
-    def _split_by_commas(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return [part.strip() for part in value.split(",") if part.strip()]
+    def _split_origins(cls, value: object) -> object:
+        return split_by_commas(value)
 
     @model_validator(mode="after")
     def _real_secret_outside_development(self) -> Self:

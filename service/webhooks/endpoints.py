@@ -15,10 +15,10 @@ from service.webhooks.service import WebhookServiceDep
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"], responses=problems.responses(401, 422))
 
 
-@router.post("", status_code=HTTPStatus.CREATED, response_model=NewWebhook, responses=problems.responses(409))
+@router.post("", status_code=HTTPStatus.CREATED, responses=problems.responses(409))
 async def register_webhook(
     draft: WebhookDraft, webhooks: WebhookServiceDep, request: Request, response: Response
-) -> Webhook:
+) -> NewWebhook:
     """Have changes of one's tasks sent to a URL. The secret that signs them is shown here and never again.
 
     A URL has one webhook, and a user a limited number of them.

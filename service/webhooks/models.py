@@ -19,8 +19,8 @@ class Webhook(Record, Base):
 
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     url: Mapped[str] = mapped_column(String(LONGEST_URL))
-    secret: Mapped[str] = mapped_column(String(100))
-    """Signs what is sent. A key has to be known to be used, so it is kept as it is; told only once."""
+    encrypted_secret: Mapped[str] = mapped_column(Text)
+    """Signs what is sent, by `SecretCipher`. A digest would not do: a key has to be known to be used."""
 
 
 class Delivery(Record, Base):

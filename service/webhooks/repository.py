@@ -21,7 +21,7 @@ class WebhookRepository:
         self._session = session
         self._owner_id = owner_id
 
-    async def add(self, url: str, secret: str, most: int) -> Webhook:
+    async def add(self, url: str, encrypted_secret: str, most: int) -> Webhook:
         """Insert a webhook, unless its owner has ``most`` already.
 
         Raises:
@@ -32,7 +32,7 @@ class WebhookRepository:
         await self._session.execute(
             select(User.id).where(User.id == self._owner_id).with_for_update(key_share=True)
         )
-        webhook = Webhook(owner_id=self._owner_id, url=url, secret=secret)
+        webhook = Webhook(owner_id=self._owner_id, url=url, encrypted_secret=encrypted_secret)
         try:
             async with self._session.begin_nested():
                 self._session.add(webhook)

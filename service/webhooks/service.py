@@ -11,9 +11,10 @@ from service.pagination import PageRequest
 from service.schemas import Page
 from service.settings import WorkerSettings
 from service.webhooks import targets
+from service.webhooks.encryption import SecretCipher
 from service.webhooks.models import Delivery, Webhook
 from service.webhooks.repository import WebhookRepository
-from service.webhooks.schemas import DeliveryRead, WebhookDraft, WebhookRead
+from service.webhooks.schemas import DeliveryRead, NewWebhook, WebhookDraft, WebhookRead
 from service.webhooks.signature import new_secret
 
 
@@ -28,15 +29,22 @@ class WebhookService:
     """What one user can do with their webhooks."""
 
     def __init__(
-        self, webhooks: WebhookRepository, rules: targets.Rules, resolve: targets.Resolve, *, most: int
+        self,
+        webhooks: WebhookRepository,
+        rules: targets.Rules,
+        resolve: targets.Resolve,
+        cipher: SecretCipher,
+        *,
+        most: int,
     ) -> None:
         self._webhooks = webhooks
         self._rules = rules
         self._resolve = resolve
+        self._cipher = cipher
         self._most = most
 
-    async def register(self, draft: WebhookDraft) -> Webhook:
-        """The new webhook, with its secret.
+    async def register(self, draft: WebhookDraft) -> NewWebhook:
+        """The new webhook, with its secret: nobody but the worker sees it again.
 
         Raises:
             ForbiddenTargetError: Nothing is sent to this URL.
@@ -45,7 +53,9 @@ class WebhookService:
         """
         url = self._rules.read(draft.url)
         await self._rules.address(url, self._resolve)
-        return await self._webhooks.add(str(url), new_secret(), self._most)
+        secret = new_secret()
+        webhook = await self._webhooks.add(str(url), self._cipher.encrypt(secret), self._most)
+        return NewWebhook(id=webhook.id, url=webhook.url, created_at=webhook.created_at, secret=secret)
 
     async def page(self, request: PageRequest) -> Page[WebhookRead]:
         rows, next_cursor = request.split(await self._webhooks.page(request))
@@ -102,7 +112,8 @@ async def webhook_service(
     resolve: Annotated[targets.Resolve, Depends(resolver)],
 ) -> WebhookService:
     settings, webhooks = resources.settings, WebhookRepository(session, user.id)
-    return WebhookService(webhooks, rules(settings), resolve, most=settings.webhook_limit)
+    cipher = SecretCipher.of(settings)
+    return WebhookService(webhooks, rules(settings), resolve, cipher, most=settings.webhook_limit)
 
 
 WebhookServiceDep = Annotated[WebhookService, Depends(webhook_service)]

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from service import clock
 from service.settings import WorkerSettings
+from service.webhooks.encryption import SecretCipher, UnreadableSecretError
 from service.webhooks.events import State
 from service.webhooks.models import Delivery, Webhook
 from service.webhooks.retries import pause
@@ -24,7 +25,7 @@ class Claim:
 
     delivery: Delivery
     url: str
-    secret: str
+    encrypted_secret: str
 
 
 class Courier:
@@ -39,6 +40,7 @@ class Courier:
     ) -> None:
         self._session_maker = session_maker
         self._sender = sender
+        self._cipher = SecretCipher.of(settings)
         self._settings = settings
 
     async def work(self) -> bool:
@@ -67,7 +69,7 @@ class Courier:
                 attempts=Delivery.attempts + 1,
                 due_at=now + timedelta(seconds=self._settings.webhook_lease),
             )
-            .returning(Delivery, Webhook.url, Webhook.secret)
+            .returning(Delivery, Webhook.url, Webhook.encrypted_secret)
             .execution_options(synchronize_session=False)
         )
         async with self._session_maker.begin() as session:
@@ -80,8 +82,9 @@ class Courier:
             await self._failed(delivery, "no answer was written down")
             return
         try:
-            await self._sender.send(delivery, claim.url, claim.secret)
-        except DeliveryError as error:
+            secret = self._cipher.decrypt(claim.encrypted_secret)
+            await self._sender.send(delivery, claim.url, secret)
+        except (DeliveryError, UnreadableSecretError) as error:
             log.warning("not delivered: %s", error, extra={"delivery": str(delivery.id)})
             await self._failed(delivery, str(error))
         else:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pytest
+from cryptography.fernet import Fernet, MultiFernet
 from polyfactory import Ignore, Use
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 from sqlalchemy.dialects.postgresql import TSVECTOR
@@ -17,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import clock
 from service.models import Delivery, Post, Webhook
+from service.settings import DEVELOPMENT_KEY
+from service.webhooks.encryption import SecretCipher
 from service.webhooks.events import Event, State
 from service.webhooks.signature import new_secret
 
@@ -25,6 +28,10 @@ Row = TypeVar("Row", Post, Webhook, Delivery)
 MakePost = Callable[..., Awaitable[Post]]
 MakeWebhook = Callable[..., Awaitable[Webhook]]
 MakeDelivery = Callable[..., Awaitable[Delivery]]
+
+
+CIPHER = SecretCipher(MultiFernet([Fernet(DEVELOPMENT_KEY.get_secret_value())]))
+"""That of a service without settings of its own."""
 
 
 class RowFactory(SQLAlchemyFactory[Row]):
@@ -51,7 +58,7 @@ class PostFactory(RowFactory[Post]):
 
 class WebhookFactory(RowFactory[Webhook]):
     url = Use(lambda: f"https://{WebhookFactory.__faker__.domain_name()}/hooks")
-    secret = Use(new_secret)
+    encrypted_secret = Use(lambda: CIPHER.encrypt(new_secret()))
 
 
 class DeliveryFactory(RowFactory[Delivery]):

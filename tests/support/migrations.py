@@ -18,6 +18,7 @@ EXCLUDED = {
     "prefer-bigint-over-int": "versions, attempts and hits are few",
     "prefer-bigint-over-smallint": "the status of an answer has three digits",
     "prefer-text-field": "the models say how long a text may be, in the words of the API",
+    "ban-drop-column": "what still reads a column fails, and tries again, until it is replaced",
     "ban-drop-constraint": "a check that has proved a column NOT NULL goes again",
 }
 """Rules that are not asked for, and why not."""

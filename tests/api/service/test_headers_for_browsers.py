@@ -67,7 +67,8 @@ async def test_the_documentation_names_no_other_site(client: AsyncClient) -> Non
 
 async def test_outside_development_a_browser_must_keep_to_https(client_with: ClientWith) -> None:
     key = "0f9c1d7e5b3a48266c8e1f70d2b4a69385c7e0f1a27c64d83b5e90f2c71d4e68"
-    async with client_with(environment="production", secret_key=key) as client:
+    webhook_key = "7mWv0xQk3nS1uY9bJ4cT6hR2pL8zA5dFgEoIiKqXyNM="
+    async with client_with(environment="production", secret_key=key, webhook_keys=webhook_key) as client:
         headers = (await client.get("/health")).headers
 
     assert headers["strict-transport-security"] == "max-age=63072000"

@@ -41,6 +41,7 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence_and_without_the_secret
     env = environment(
         DATABASE_URL="postgresql+asyncpg://board:hunter2@db/board",
         ENVIRONMENT="production",
+        WEBHOOK_KEYS="7mWv0xQk3nS1uY9bJ4cT6hR2pL8zA5dFgEoIiKqXyNM=",
         SECRET_KEY="changeme",
     )
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.models import Delivery, User, Webhook
 from service.webhooks.service import resolver
 from service.webhooks.targets import Address
-from tests.support.factories import MakeDelivery, MakeWebhook
+from tests.support.factories import CIPHER, MakeDelivery, MakeWebhook
 
 AsUser = Callable[[User], None]
 MakeUser = Callable[..., Awaitable[User]]
@@ -77,6 +77,23 @@ async def test_a_webhook_is_registered_and_its_secret_shown_once(client: AsyncCl
     assert webhook["url"] == URL
     assert (await client.get(made.headers["location"])).json() == webhook
     assert (await client.get(WEBHOOKS)).json() == {"items": [webhook], "next_cursor": None}
+
+
+async def test_a_secret_is_kept_encrypted_and_no_other_answer_shows_it(
+    client: AsyncClient, db_session: AsyncSession
+) -> None:
+    made = await client.post(WEBHOOKS, json={"url": URL})
+    kept = (await db_session.scalars(select(Webhook.encrypted_secret))).one()
+    await client.post("/api/v1/tasks", json={"title": "Write"})
+    path = made.headers["location"]
+
+    answers = [await client.get(each) for each in (WEBHOOKS, path, f"{path}/deliveries")]
+    answers += [await client.post(WEBHOOKS, json={"url": URL}), await client.delete(path)]
+
+    secret = made.json()["secret"]
+    assert CIPHER.decrypt(kept) == secret
+    assert [answer.text for answer in answers if secret in answer.text or kept in answer.text] == []
+    assert kept not in made.text
 
 
 async def test_a_url_has_one_webhook_for_each_user(client: AsyncClient, as_user: AsUser, grace: User) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
+from cryptography.fernet import Fernet
 from freezegun import freeze_time
 from pydantic import SecretStr
 from sqlalchemy import select, text
@@ -21,7 +22,7 @@ from service.webhooks import targets
 from service.webhooks.service import rules
 from service.worker.deliveries import Courier
 from service.worker.sender import Sender
-from tests.support.factories import MakeDelivery, MakeWebhook
+from tests.support.factories import CIPHER, MakeDelivery, MakeWebhook
 from tests.support.receiver import Receiver, receiving
 
 # Workers race, and skip each other's locks: neither can be seen within one transaction.
@@ -95,7 +96,7 @@ async def test_a_message_is_sent_signed_and_as_it_was_written(
 
     (message,) = receiver.messages
     signed = f"{delivery.id}.{int(NOON.timestamp())}.".encode() + message.body
-    key = base64.b64decode(webhook.secret.removeprefix("whsec_"))
+    key = base64.b64decode(CIPHER.decrypt(webhook.encrypted_secret).removeprefix("whsec_"))
     signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     assert message.path == "/hook"
     assert message.body == b'{"event": "task.created"}'
@@ -192,6 +193,25 @@ async def test_who_is_not_there_is_tried_again(
     await new_courier(nobody).work()
 
     assert await outcome(db_session) == ("pending", 1, "The URL has a host that cannot be found.")
+
+
+async def test_what_cannot_be_signed_for_want_of_a_key_is_tried_again(
+    new_courier: NewCourier,
+    webhook: Webhook,
+    make_delivery: MakeDelivery,
+    receiver: Receiver,
+    db_session: AsyncSession,
+) -> None:
+    await make_delivery(webhook_id=webhook.id)
+
+    await new_courier(webhook_keys=Fernet.generate_key().decode()).work()
+
+    assert receiver.messages == []
+    assert await outcome(db_session) == (
+        "pending",
+        1,
+        "its secret cannot be decrypted with the keys there are",
+    )
 
 
 async def test_a_name_that_leads_inside_by_now_is_not_connected_to(

@@ -224,7 +224,7 @@ async def test_a_database_that_is_ahead_of_the_code_is_left_alone(
         await migrate(settings)
 
     assert str(caught.value) == (
-        "The migrations do not fit the database: Can't locate revision identified by 'from the future'"
+        "The migrations cannot be run: Can't locate revision identified by 'from the future'"
     )
 
 

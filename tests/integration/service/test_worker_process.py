@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Delivery, User
 from service.worker import heartbeat
-from tests.support.factories import MakeDelivery, MakeWebhook
+from tests.support.factories import CIPHER, MakeDelivery, MakeWebhook
 from tests.support.receiver import receiving
 
 # Another process sees what is committed, and nothing else.
@@ -144,7 +144,8 @@ async def test_each_line_of_the_log_is_an_object_and_holds_no_secret(
     assert told["delivered"]["delivery"] == str(taken.id)
     assert told["not delivered: ConnectError"]["delivery"] == str(not_taken.id)
     password = make_url(pg_database.asyncpg_url).password or "of the database"
-    for secret in (webhook.secret, nobody.secret, password, "of-the-receiver", "something private"):
+    secrets = [CIPHER.decrypt(each.encrypted_secret) for each in (webhook, nobody)]
+    for secret in (*secrets, password, "of-the-receiver", "something private"):
         assert secret not in log
 
 

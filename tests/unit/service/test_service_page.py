@@ -6,7 +6,7 @@ from pathlib import Path
 from service.settings import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/service.md").read_text(encoding="utf-8")
-OWN = {"database_url", "secret_key"}
+OWN = {"database_url", "secret_key", "webhook_keys"}
 """They have no default that could be written down."""
 
 
