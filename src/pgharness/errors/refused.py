@@ -29,6 +29,8 @@ class RefusedError(HarnessError):
             fix = [
                 "if it makes the database or its tables, delete it: the harness has run the migrations",
                 "make the fixture function-scoped",
+                'if every test needs its rows, make them in the template: pg_seed = ["module:function"]',
+                "if it makes rows for a module or class, have it ask for pg_module or pg_class",
             ]
         return cls(failed, cause=cause, fix=fix)
 

@@ -68,7 +68,9 @@ pgharness: the test database was reached at conftest.py:7 in create_tables while
 A fixture of module or session scope, or a task that outlived its test; nothing would undo it.
 To fix this, either:
 - if it makes the database or its tables, delete it: the harness has run the migrations
-- make the fixture function-scoped""".splitlines()
+- make the fixture function-scoped
+- if every test needs its rows, make them in the template: pg_seed = ["module:function"]
+- if it makes rows for a module or class, have it ask for pg_module or pg_class""".splitlines()
     ), result.output
 
 

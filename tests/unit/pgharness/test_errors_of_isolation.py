@@ -211,7 +211,9 @@ SENTENCES: dict[str, tuple[IsolationError, str]] = {
         "A fixture of module or session scope, or a task that outlived its test; nothing would undo it.\n"
         "To fix this, either:\n"
         "  - if it makes the database or its tables, delete it: the harness has run the migrations\n"
-        "  - make the fixture function-scoped",
+        "  - make the fixture function-scoped\n"
+        '  - if every test needs its rows, make them in the template: pg_seed = ["module:function"]\n'
+        "  - if it makes rows for a module or class, have it ask for pg_module or pg_class",
     ),
     "two_drivers": (
         IsolationError.two_drivers("t", "asyncpg", "psycopg", "a.py:1 in a"),
