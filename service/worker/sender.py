@@ -1,6 +1,7 @@
 """Sending one message to a webhook."""
 
 import asyncio
+import ssl
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -19,14 +20,25 @@ class DeliveryError(Exception):
 
 
 class Sender:
-    """Posts messages, each over a connection of its own. An asynchronous context manager."""
+    """Posts messages, each over a connection of its own. An asynchronous context manager.
 
-    def __init__(self, rules: targets.Rules, resolve: targets.Resolve, *, timeout: float) -> None:
+    ``tls`` says whose certificates are believed; if left out, those of the authorities that httpx knows.
+    """
+
+    def __init__(
+        self,
+        rules: targets.Rules,
+        resolve: targets.Resolve,
+        *,
+        timeout: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._rules = rules
         self._resolve = resolve
         self._timeout = timeout
         self._client = httpx.AsyncClient(
             timeout=timeout,
+            verify=tls or True,
             follow_redirects=False,  # they lead wherever the receiver likes
             trust_env=False,  # a proxy would look the name up anew
             # Kept connections are found by address; the next message there may be for another name.

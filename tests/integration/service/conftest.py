@@ -7,9 +7,17 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Task, User
+from tests.support.couriers import engine, new_courier, receiver
 from tests.support.factories import make_delivery, make_post, make_webhook
 
-__all__ = ["make_delivery", "make_post", "make_webhook"]  # fixtures of these directories too
+__all__ = [
+    "engine",
+    "make_delivery",
+    "make_post",
+    "make_webhook",
+    "new_courier",
+    "receiver",
+]  # fixtures of these directories too
 
 MakeUser = Callable[..., Awaitable[User]]
 MakeTask = Callable[..., Awaitable[Task]]

@@ -4,53 +4,26 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import ipaddress
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import pytest
 from cryptography.fernet import Fernet
 from freezegun import freeze_time
-from pydantic import SecretStr
-from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.models import Delivery, User, Webhook
-from service.settings import Settings
 from service.webhooks import targets
-from service.webhooks.service import rules
 from service.worker.deliveries import Courier
-from service.worker.sender import Sender
+from tests.support.couriers import NewCourier, leads_home, outcome
 from tests.support.factories import CIPHER, MakeDelivery, MakeWebhook
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import Receiver
 
 # Workers race, and skip each other's locks: neither can be seen within one transaction.
 pytestmark = pytest.mark.pg(isolation="database")
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-NewCourier = Callable[..., Courier]
-
-
-@pytest.fixture
-async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_database.asyncpg_url)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture
@@ -62,28 +35,6 @@ async def webhook(ada: User, make_webhook: MakeWebhook, receiver: Receiver) -> W
 async def due(webhook: Webhook, make_delivery: MakeDelivery) -> Delivery:
     """A message that is due at noon."""
     return await make_delivery(webhook_id=webhook.id, due_at=NOON)
-
-
-@pytest.fixture
-async def new_courier(engine: AsyncEngine, pg_database: Database) -> AsyncIterator[NewCourier]:
-    """Make a courier; what is said sets settings, and by what names are looked up."""
-    senders = []
-
-    def make(resolve: targets.Resolve = targets.resolve, **chosen: object) -> Courier:
-        values = {"webhook_timeout": 5, "webhook_private_targets": True, **chosen}
-        settings = Settings.model_validate({"database_url": SecretStr(pg_database.asyncpg_url), **values})
-        senders.append(Sender(rules(settings), resolve, timeout=settings.webhook_timeout))
-        return Courier(async_sessionmaker(engine, expire_on_commit=False), senders[-1], settings)
-
-    yield make
-    for sender in senders:
-        await sender.__aexit__(None, None, None)
-
-
-async def outcome(db_session: AsyncSession) -> tuple[str, int, str | None]:
-    """State, attempts and last error of the only delivery."""
-    row = (await db_session.execute(select(Delivery.state, Delivery.attempts, Delivery.last_error))).one()
-    return row.state, row.attempts, row.last_error
 
 
 async def test_a_message_is_sent_signed_and_as_it_was_written(
@@ -250,12 +201,6 @@ async def test_the_connection_goes_to_the_address_that_was_checked_in_the_name_o
         f"hooks.example.org:{receiver.port}",
         "/hook?board=1",
     )
-
-
-async def leads_home(host: str, port: int) -> list[targets.Address]:
-    """A name server that says that ``hooks.example.org`` is this machine, once."""
-    assert host == "hooks.example.org"
-    return [ipaddress.ip_address("127.0.0.1")]
 
 
 async def test_two_workers_never_claim_the_same_and_leave_nothing(
