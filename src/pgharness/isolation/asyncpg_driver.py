@@ -173,11 +173,14 @@ class AsyncpgLink:
 
     async def _connect(self) -> asyncpg.Connection[Any]:
         target = self.state.target
-        return await connect_unwatched(
+        connection = await connect_unwatched(
             target,
             statement_cache_size=_PREPARED,
             server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
         )
+        # Before 0.32, asyncpg opens a cursor only in a transaction that it believes it began itself.
+        connection._top_xact = connection.transaction()
+        return connection
 
     async def run(
         self,

@@ -104,9 +104,8 @@ class PsycopgLink:
             errors.append(IsolationError.advisory_lock(state.stack.test, state.locked_at))
             real.execute(UNLOCK, prepare=False)
         if state.schema_changed:
-            real.execute("DEALLOCATE ALL", prepare=False)
             self.prepared.clear()
-            self.prepared._to_flush.clear()
+            real.execute("DEALLOCATE ALL", prepare=False)  # and what clear() left to be done after it
         return errors
 
     def _end(self, real: psycopg.Connection[Any]) -> list[IsolationError]:

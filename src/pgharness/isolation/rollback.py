@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
 from pgharness.background import background
@@ -21,6 +21,25 @@ from pgharness.isolation.origin import origin
 from pgharness.isolation.running import Test
 from pgharness.isolation.target import Target
 from pgharness.sequences import Restart
+
+_CREATOR = "async_creator_fn"
+
+
+def connect_next(options: MutableMapping[str, Any], creator: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    """Have the next connection with these arguments made by ``creator``, and no later one.
+
+    SQLAlchemy 2.0 hands out the engine's own arguments: what stays in them holds after the test.
+    """
+    before = options.get(_CREATOR)
+
+    def create(*args: Any, **given: Any) -> Coroutine[Any, Any, Any]:
+        if before is None:
+            options.pop(_CREATOR, None)
+        else:
+            options[_CREATOR] = before
+        return creator(*args, **given)
+
+    options[_CREATOR] = create
 
 
 class Rollback:
@@ -178,13 +197,13 @@ class Rollback:
         if user is not None and user != self.target.user:
             raise IsolationError.second_role(test.id, user, self.target.user, origin())
         if driver == "asyncpg":
-            options["async_creator_fn"] = self._connect_asyncpg
+            connect_next(options, self._connect_asyncpg)
             return None
         from pgharness.isolation import psycopg_virtual  # noqa: PLC0415 - psycopg is optional
 
         if not is_async:
             return psycopg_virtual.VirtualConnection(self.psycopg_link, dict(options))
-        options["async_creator_fn"] = self._connect_async_psycopg
+        connect_next(options, self._connect_async_psycopg)
         return None
 
     async def _connect_asyncpg(self, *_: Any, **options: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from pgharness.schema import find
 from pgharness.server.base import Server
@@ -161,6 +163,9 @@ def test_several_version_directories(tmp_path: Path, server: Server, database: s
     assert migrated(tmp_path, server, database) == {*MIGRATED, "public.more"}
 
 
+@pytest.mark.skipif(
+    Version(metadata.version("alembic")) < Version("1.16"), reason="Alembic reads pyproject.toml from 1.16 on"
+)
 def test_pyproject_alone(tmp_path: Path, server: Server, database: str) -> None:
     alembic_project(tmp_path)
     (tmp_path / "alembic.ini").unlink()
