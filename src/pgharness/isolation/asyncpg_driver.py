@@ -179,7 +179,7 @@ class AsyncpgLink:
             server_settings={"lock_timeout": f"{int(target.lock_timeout * 1000)}ms"},
         )
         # Before 0.32, asyncpg opens a cursor only in a transaction that it believes it began itself.
-        connection._top_xact = connection.transaction()
+        connection._top_xact = connection.transaction()  # type: ignore[attr-defined]  # private, in no stub
         return connection
 
     async def run(
