@@ -24,6 +24,7 @@ from tests.support.schema_projects import (
     write,
 )
 
+OLD_ALEMBIC = Version(metadata.version("alembic")) < Version("1.16")
 MIGRATED = {"public.users", "public.alembic_version"}
 
 
@@ -163,9 +164,7 @@ def test_several_version_directories(tmp_path: Path, server: Server, database: s
     assert migrated(tmp_path, server, database) == {*MIGRATED, "public.more"}
 
 
-@pytest.mark.skipif(
-    Version(metadata.version("alembic")) < Version("1.16"), reason="Alembic reads pyproject.toml from 1.16 on"
-)
+@pytest.mark.skipif(OLD_ALEMBIC, reason="Alembic reads pyproject.toml from 1.16 on")
 def test_pyproject_alone(tmp_path: Path, server: Server, database: str) -> None:
     alembic_project(tmp_path)
     (tmp_path / "alembic.ini").unlink()
