@@ -20,6 +20,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 """The addresses of a name and port; OSError if there are none."""
 
 PORTS = {"http": 80, "https": 443}
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given out of IPv6. What else there is has another use, or none yet."""
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 LOOKUP_SECONDS = 5.0
 
@@ -80,12 +82,15 @@ def is_public(address: Address) -> bool:
 
     An IPv6 address that stands for an IPv4 address is judged by that one.
     """
-    if isinstance(address, ipaddress.IPv6Address) and (inner := _embedded(address)) is not None:
-        return is_public(inner)
+    if isinstance(address, ipaddress.IPv6Address):
+        if (inner := _embedded(address)) is not None:
+            return is_public(inner)
+        if address not in GLOBAL_UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address in NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+    return address.ipv4_mapped or address.sixtofour

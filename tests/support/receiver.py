@@ -24,11 +24,15 @@ class Message:
 
 
 class Receiver:
-    """Answers with ``status`` and ``headers``; while ``answers`` is cleared, not at all."""
+    """Answers with ``status`` and ``headers``; while ``answers`` is cleared, not at all.
+
+    ``length`` is what it says of the body of its answers, which never comes.
+    """
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.status = 204
+        self.length = 0
         self.headers: dict[str, str] = {}
         self.answers = asyncio.Event()
         self.answers.set()
@@ -49,10 +53,11 @@ class Receiver:
         try:
             await self._receive(reader)
             await self.answers.wait()
-            lines = [f"HTTP/1.1 {self.status} Status", "Content-Length: 0", "Connection: close"]
+            lines = [f"HTTP/1.1 {self.status} Status", f"Content-Length: {self.length}"]
             lines += [f"{name}: {value}" for name, value in self.headers.items()]
             writer.write("\r\n".join([*lines, "", ""]).encode())
             await writer.drain()
+            await reader.read()  # until who sent it has closed
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # who sent it has gone
         finally:

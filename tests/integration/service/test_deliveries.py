@@ -116,6 +116,32 @@ async def test_what_is_never_taken_is_given_up(
     assert await outcome(db_session) == ("dead", 3, "answered with status 500")
 
 
+async def test_what_a_receiver_has_to_say_is_not_waited_for(
+    new_courier: NewCourier, due: Delivery, receiver: Receiver, db_session: AsyncSession
+) -> None:
+    receiver.status, receiver.length = 200, 10**12
+
+    await new_courier().work()
+
+    assert await outcome(db_session) == ("delivered", 1, None)
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    new_courier: NewCourier,
+    due: Delivery,
+    db_session: AsyncSession,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+
+    await new_courier().work()
+
+    assert await outcome(db_session) == ("delivered", 1, None)
+
+
 async def test_who_does_not_answer_is_not_waited_for(
     new_courier: NewCourier,
     webhook: Webhook,
@@ -216,6 +242,26 @@ async def test_two_workers_never_claim_the_same_and_leave_nothing(
     assert mine | theirs == made
 
 
+@pytest.mark.parametrize("state", ["delivered", "dead"])
+async def test_what_has_ended_is_not_claimed(
+    new_courier: NewCourier, webhook: Webhook, make_delivery: MakeDelivery, state: str
+) -> None:
+    await make_delivery(webhook_id=webhook.id, state=state, due_at=NOON)
+
+    assert await new_courier().claim(NOON + HOUR) == []
+
+
+async def test_what_has_been_due_for_longest_is_claimed_first(
+    new_courier: NewCourier, webhook: Webhook, make_delivery: MakeDelivery
+) -> None:
+    made = [await make_delivery(webhook_id=webhook.id, due_at=NOON - n * HOUR) for n in (1, 3, 2)]
+    courier = new_courier(webhook_batch=1)
+
+    claimed = [(await courier.claim(NOON))[0].delivery.id for _ in range(3)]
+
+    assert claimed == [made[1].id, made[2].id, made[0].id]
+
+
 async def test_what_somebody_has_locked_is_skipped_and_not_waited_for(
     new_courier: NewCourier, webhook: Webhook, make_delivery: MakeDelivery, engine: AsyncEngine
 ) -> None:
@@ -273,6 +319,22 @@ async def test_a_failure_that_comes_late_changes_nothing_for_who_has_taken_over(
     await slow._deliver(late)
 
     assert await outcome(db_session) == ("pending", 2, None)
+
+
+async def test_a_failure_that_comes_late_does_not_bring_back_what_was_delivered(
+    new_courier: NewCourier, due: Delivery, receiver: Receiver, db_session: AsyncSession
+) -> None:
+    receiver.status = 500
+    slow = new_courier()
+    (late,) = await slow.claim(NOON)
+    # Given up, tried anew and delivered at the first attempt, while this worker was suspended.
+    await db_session.refresh(due)
+    due.state = "delivered"
+    await db_session.commit()
+
+    await slow._deliver(late)
+
+    assert await outcome(db_session) == ("delivered", 1, None)
 
 
 async def test_what_kills_its_worker_each_time_is_given_up_too(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import Protocol
 
 import pytest
@@ -13,8 +14,9 @@ from service import clock
 from service.models import User
 from service.webhooks.events import Event
 from service.webhooks.outbox import Outbox
+from service.webhooks.repository import WebhookRepository
 from service.worker.loop import Loop
-from tests.support.factories import MakeWebhook
+from tests.support.factories import MakeDelivery, MakeWebhook
 
 # LISTEN and NOTIFY take part in no transaction that is rolled back.
 pytestmark = pytest.mark.pg(isolation="database")
@@ -81,6 +83,27 @@ async def test_a_message_in_the_outbox_wakes_the_worker(
         await db_session.commit()
 
         await asyncio.wait_for(worked.get(), 10)
+
+
+async def test_a_message_that_is_tried_anew_wakes_the_worker(
+    running: Running,
+    ada: User,
+    make_webhook: MakeWebhook,
+    make_delivery: MakeDelivery,
+    db_session: AsyncSession,
+) -> None:
+    webhook = await make_webhook(owner_id=ada.id)
+    dead = await make_delivery(webhook_id=webhook.id, state="dead", due_at=clock.now() + timedelta(hours=1))
+    async with running(NEVER) as worked:
+        for _ in range(2):  # when it starts, and when it has begun to listen
+            await asyncio.wait_for(worked.get(), 10)
+
+        now = clock.now()
+        revived = await WebhookRepository(db_session, ada.id).revive(webhook, dead.id, now)
+        await db_session.commit()
+
+        await asyncio.wait_for(worked.get(), 10)
+    assert (revived.state, revived.attempts, revived.due_at) == ("pending", 0, now)
 
 
 async def test_without_a_notification_it_looks_now_and_then(running: Running) -> None:

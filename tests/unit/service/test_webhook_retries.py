@@ -20,7 +20,9 @@ def test_the_pause_doubles_until_it_is_long_enough(attempt: int, seconds: float)
 def test_a_pause_is_at_least_half_and_at_most_all_of_what_it_may_be(attempt: int) -> None:
     most = ceiling(attempt, 10, 3600)
 
-    assert most / 2 <= pause(attempt, 10, 3600).total_seconds() <= most
+    # Many: hypothesis lets the dice fall in the same way for each of its examples.
+    pauses = [pause(attempt, 10, 3600).total_seconds() for _ in range(20)]
+    assert most / 2 <= min(pauses) <= max(pauses) <= most
 
 
 def test_what_failed_together_is_not_tried_again_together() -> None:

@@ -1,5 +1,6 @@
 """Where webhooks may go. Names are looked up in the test's own table: nothing here reaches a network."""
 
+import asyncio
 import ipaddress
 
 import httpx
@@ -8,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import ForbiddenTargetError
+from service.settings import WorkerSettings
+from service.webhooks import targets
+from service.webhooks.service import rules
 from service.webhooks.targets import Resolve, Rules, is_public
 
 OUTSIDE, INSIDE = "93.184.215.14", "10.0.0.7"
 PRINTED = st.text(st.characters(min_codepoint=ord("!"), max_codepoint=ord("~")), min_size=1, max_size=40)
+KEY = "7mWv0xQk3nS1uY9bJ4cT6hR2pL8zA5dFgEoIiKqXyNM="
 URL = httpx.URL("https://hooks.example.org/tasks")
 
 
@@ -45,6 +50,13 @@ def leads_to(*addresses: str) -> Resolve:
         pytest.param("::ffff:127.0.0.1", id="loopback, mapped"),
         pytest.param("64:ff9b::a00:7", id="private, through NAT64"),
         pytest.param("2002:7f00:1::", id="loopback, through 6to4"),
+        pytest.param("2001:0:4136:e378:8000:63bf:f5ff:fff8", id="private, through Teredo"),
+        pytest.param("64:ff9b:1::a00:7", id="private, through a NAT64 of one's own"),
+        pytest.param("::127.0.0.1", id="loopback, compatible"),
+        pytest.param("::ffff:0:127.0.0.1", id="loopback, translated"),
+        pytest.param("fec0::1", id="IPv6 site-local"),
+        pytest.param("ff0e::1", id="IPv6 multicast, global"),
+        pytest.param("5f00::1", id="IPv6 that nobody was given"),
     ],
 )
 def test_an_address_behind_our_walls_is_not_public(address: str) -> None:
@@ -72,6 +84,31 @@ async def test_a_name_that_leads_outside_is_connected_to_by_its_address() -> Non
 async def test_a_name_that_also_leads_inside_is_refused(addresses: tuple[str, ...]) -> None:
     with pytest.raises(ForbiddenTargetError, match=r"^The URL leads to an address that is not public\.$"):
         await Rules().address(URL, leads_to(*addresses))
+
+
+async def test_a_lookup_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*args: object, **options: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    monkeypatch.setattr(targets, "LOOKUP_SECONDS", 0.01)
+
+    with pytest.raises(ForbiddenTargetError, match=r"^The URL has a host that cannot be found\.$"):
+        await Rules().address(URL, targets.resolve)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"environment": "production", "webhook_keys": KEY}, Rules(https_only=True, public_only=True)),
+        ({"environment": "development"}, Rules(https_only=False, public_only=True)),
+        ({"webhook_private_targets": True}, Rules(https_only=False, public_only=False)),
+    ],
+)
+def test_only_development_is_less_strict(settings: dict[str, object], expected: Rules) -> None:
+    values = {"database_url": "postgresql+asyncpg://db/board", **settings}
+
+    assert rules(WorkerSettings.model_validate(values)) == expected
 
 
 async def test_in_development_a_name_may_lead_inside() -> None:
