@@ -134,7 +134,7 @@ def main() -> int:
             print(f"{name}: {int(run('docker', 'inspect', '--format={{.Size}}', name)) / 1e6:.0f} MB")
         run(*COMPOSE, "up", "--detach", "--wait", "db")
         migrate_at_once()
-        run(*COMPOSE, "up", "--detach", "worker")  # has no health to wait for
+        run(*COMPOSE, "up", "--detach", "--wait", "worker")
         run(*COMPOSE, "up", "--detach", "--wait", "api")
         url = f"http://{run(*COMPOSE, 'port', 'api', '8000')}"
         print(f"api: {ask(f'{url}/health')}, ready: {ask(f'{url}/ready')}, docs: {url}/docs")

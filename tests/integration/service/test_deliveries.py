@@ -252,8 +252,11 @@ async def test_what_has_ended_is_not_claimed(
 
 
 async def test_what_has_been_due_for_longest_is_claimed_first(
-    new_courier: NewCourier, webhook: Webhook, make_delivery: MakeDelivery
+    new_courier: NewCourier, webhook: Webhook, make_delivery: MakeDelivery, db_session: AsyncSession
 ) -> None:
+    await db_session.execute(
+        text("DROP INDEX ix_deliveries_due_at_pending")
+    )  # in whose order rows would come
     made = [await make_delivery(webhook_id=webhook.id, due_at=NOON - n * HOUR) for n in (1, 3, 2)]
     courier = new_courier(webhook_batch=1)
 
