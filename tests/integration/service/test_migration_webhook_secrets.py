@@ -9,10 +9,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from cryptography.fernet import Fernet, MultiFernet
+from pydantic import SecretStr
 from sqlalchemy import NullPool, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from service.migrate import MigrateSettings, MigrationError, migrate
 from tests.support.migrations import INI
 
 PLAIN, WITH_COLUMN, ENCRYPTED = "72d4a9c1e5b6", "c3f81d05a7e9", "94be6027fd1c"
@@ -124,12 +126,12 @@ async def test_without_a_key_nothing_is_changed_and_a_sentence_says_which(
     await upgrade(pg_empty_database, PLAIN)
     plain = await insert(engine, rows=1)
 
-    with pytest.raises(CommandError) as caught:
-        await upgrade(pg_empty_database, ENCRYPTED)
+    with pytest.raises(MigrationError) as caught:
+        await migrate(MigrateSettings(database_url=SecretStr(pg_empty_database.asyncpg_url)))
 
     assert str(caught.value) == (
-        "the secrets of webhooks are to be encrypted or decrypted: SERVICE_WEBHOOK_KEYS must be set in"
-        " production; make one with: openssl rand -base64 32"
+        "The migrations cannot be run: the secrets of webhooks are to be encrypted or decrypted:"
+        " SERVICE_WEBHOOK_KEYS must be set in production; make one with: openssl rand -base64 32"
     )
     assert await read(engine, SECRETS) == plain
 
