@@ -37,10 +37,11 @@ from pgharness.server import choose
 options = json.loads(sys.argv[2])
 resolved = config.resolve(command_line=options.get, ini=lambda name: None, environ={}, root=Path("/"))
 server = choose.start(resolved, choose.reserve(resolved))
-print(json.dumps([server.backend, server.version, server.address.port]), flush=True)
+# Before a word is said: a KeyboardInterrupt within fork's hooks would be ignored.
 if sys.argv[3] == "fork" and os.fork() == 0:
     sys.stdin.read()  # a child that holds every pipe of its parent, and lives on
     os._exit(0)
+print(json.dumps([server.backend, server.version, server.address.port]), flush=True)
 sys.stdin.read()
 server.stop()
 """

@@ -159,7 +159,7 @@ async def test_a_stream_arrives_piece_by_piece(live_server: LiveServer) -> None:
 
 
 async def test_a_timeout_of_the_client(live_server: LiveServer) -> None:
-    async with httpx.AsyncClient(base_url=live_server.url, timeout=0.05) as http:
+    async with httpx.AsyncClient(base_url=live_server.url, timeout=httpx.Timeout(30, read=0.05)) as http:
         with pytest.raises(httpx.ReadTimeout):
             await http.get("/slow")
 
