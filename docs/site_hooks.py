@@ -19,7 +19,10 @@ ROOT_PAGES = {
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
+    "benchmarks/README.md": "concepts/benchmarks.md",
 }
+# Their tables need the room that the list of headings has elsewhere.
+WIDE = ("concepts/truth.md", "concepts/isolation.md")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -32,6 +35,8 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Any, files: Files, **_: Any) -> str:
     """The page with its links as they are on the site."""
+    if page.file.src_uri in WIDE:
+        page.meta["hide"] = ["toc"]
     sources = {target: source for source, target in ROOT_PAGES.items()}
     origin = sources.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 

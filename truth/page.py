@@ -71,9 +71,10 @@ def markdown(table: Table) -> str:
     names = ", ".join(f"{name} {version}" for name, version in table.versions.items())
     lines = [HEAD, f"{table.date.isoformat()}: {names}.\n"]
     lines += [f"- **{word}**: {meaning}" for word, meaning in MEANING.items()]
+    lines += ["", "## How often", "", *_counts(table)]
     for group, members in table.groups():
         lines += ["", f"## {group.rstrip('.')}", ""]
-        lines.append("| | " + " | ".join(contender.title for contender in table.contenders) + " |")
+        lines.append("| | " + " | ".join("<br>".join(each.column) for each in table.contenders) + " |")
         lines.append("|---" * (len(table.contenders) + 1) + "|")
         for behaviour in members:
             words = (table.cell(contender, behaviour).word for contender in table.contenders)
@@ -88,6 +89,19 @@ def markdown(table: Table) -> str:
             lines += [f"- {line}" for line in _escaped(seen)]
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _counts(table: Table) -> Iterator[str]:
+    """A table of how often each contender has each verdict."""
+    yield "| | " + " | ".join(MEANING) + " |"
+    yield "|---" + "|--:" * len(MEANING) + "|"
+    for contender in table.contenders:
+        words = [table.cell(contender, behaviour).word for behaviour in table.behaviours]
+        yield (
+            f"| **{contender.title}** | "
+            + " | ".join(str(words.count(word) or "") for word in MEANING)
+            + " |"
+        )
 
 
 def _seen(table: Table, behaviour: Behaviour) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The tests that the pages show, run as they stand there, with the configuration that the README shows."""
+"""The tests that the pages show, run as they stand there, configured as their page says, or the README."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ IMPORTS = "import pytest\nfrom notes import Note\n\n"
 )
 def test_what_a_page_shows_passes(project: MakeProject, page: str, passed: int) -> None:
     adopter = project("pages_app")
-    [configuration] = [block for block in project_files.blocks("README.md", "toml") if "pg_app" in block]
+    configuration = next(
+        block
+        for name in (page, "README.md")
+        for block in project_files.blocks(name, "toml")
+        if 'pg_app = "notes:app"' in block
+    )
     tests = [block for block in project_files.blocks(page, "python") if "def test_" in block]
     adopter.write("pyproject.toml", configuration + NO_ALEMBIC)
     for number, test in enumerate(tests):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from pgharness.errors import HarnessError
+from tests.support import project_files
 from truth import catalogue, page
 from truth.contenders.registry import CONTENDERS
 from truth.recorder import describe
@@ -98,7 +99,7 @@ def test_the_page_has_one_line_for_each_behaviour_and_a_verdict_of_each_contende
     rows = [
         line.strip("| ").split(" | ")
         for line in page.PAGE.read_text(encoding="utf-8").splitlines()
-        if line.startswith("| ") and not line.startswith("| |")
+        if line.startswith("| ") and not line.startswith(("| |", "| **"))
     ]
 
     assert [row[0] for row in rows] == [behaviour.title for behaviour in BEHAVIOURS], "run ./dev truth"
@@ -120,6 +121,7 @@ def test_the_table_shows_each_cell_and_what_was_seen() -> None:
     )
 
     assert f"| {second.title} | **wrong** | **wrong** |" in page.markdown(table)
+    assert "| **pgharness rollback** | 1 |  |  | 1 |  |  |  |" in page.markdown(table)
     assert "- wrong: pgharness rollback, pgharness database: no row" in page.markdown(table)
     assert "2026-01-02: PostgreSQL 17.1." in page.markdown(table)
     assert [line.split() for line in page.terminal(table) if line.startswith(second.title + "  ")] == [
@@ -147,3 +149,20 @@ def test_a_long_line_is_cut_between_words() -> None:
 
     assert cut.endswith("word ...")
     assert len(cut) <= page.LONGEST
+
+
+def test_the_first_page_tells_the_counts_of_the_table() -> None:
+    counts = {
+        row[0].strip("*"): [int(cell or 0) for cell in row[1:]]
+        for line in page.PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| **") and (row := [cell.strip() for cell in line.split("|")[1:-1]])
+    }
+    first = project_files.text("docs/README.md")
+    right, _, error, wrong, leaks, hang, _ = counts["usual fixture"]
+    ours, refused, *others = counts["pgharness rollback"]
+
+    assert f"Of [{len(BEHAVIOURS)} behaviours" in first
+    assert f"| the usual rollback fixture | {right} | {error} | {wrong + leaks + hang} |" in first
+    assert f"| pgharness | {ours} | 0, and {refused} are refused | 0 |" in first
+    assert sum(others) == 0
+    assert counts["pgharness database"] == [len(BEHAVIOURS), 0, 0, 0, 0, 0, 0]
