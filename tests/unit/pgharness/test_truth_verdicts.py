@@ -163,6 +163,6 @@ def test_the_first_page_tells_the_counts_of_the_table() -> None:
 
     assert f"Of [{len(BEHAVIOURS)} behaviours" in first
     assert f"| the usual rollback fixture | {right} | {error} | {wrong + leaks + hang} |" in first
-    assert f"| pgharness | {ours} | 0, and {refused} are refused | 0 |" in first
+    assert f"| pgharness | {ours}, and {refused} refused | 0 | 0 |" in first
     assert sum(others) == 0
     assert counts["pgharness database"] == [len(BEHAVIOURS), 0, 0, 0, 0, 0, 0]
