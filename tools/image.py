@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import urllib.request
@@ -76,7 +77,8 @@ def migrate_at_once() -> None:
     migrated = sum("Running upgrade" in output or '"migrated' in output for output in outputs)
     if codes != [0] * REPLICAS:
         raise SystemExit(f"migrations ended with {codes}\n{outputs}")
-    print(f"{REPLICAS} migrations at once: all ended with 0, {migrated} migrated\n{min(outputs, key=len)}")
+    print(f"{REPLICAS} migrations at once: all ended with 0, {migrated} migrated; one of the others says:")
+    print(textwrap.indent(min(outputs, key=len).strip(), "  "), flush=True)
 
 
 def flow(url: str) -> None:
@@ -121,14 +123,19 @@ def stop_under_load(url: str) -> None:
     for client in clients:
         client.join()
     code = run("docker", "inspect", "--format={{.State.ExitCode}}", run(*COMPOSE, "ps", "-aq", "api"))
-    print(f"stopped under load: {dict(seen)}, exit code {code}")
-    if seen["told to go elsewhere"] != CLIENTS or any(key.startswith("lost") for key in seen) or code != "0":
+    lost = {key: count for key, count in seen.items() if key.startswith("lost")}
+    print(
+        f"stopped under load: {seen['200']} requests answered, lost: {lost or 'none'};"
+        f" {seen['told to go elsewhere']} of {CLIENTS} clients told to go elsewhere; exit code {code}"
+    )
+    if seen["told to go elsewhere"] != CLIENTS or lost or code != "0":
         raise SystemExit("requests were lost, or the process did not end by itself")
 
 
 def main() -> int:
     """Returns 0, or ends with a sentence."""
     with stack():
+        print("building the images (minutes, the first time)", flush=True)
         run(*COMPOSE, "--profile=tests", "build")
         for name in ("task-board", "task-board:test"):
             print(f"{name}: {int(run('docker', 'inspect', '--format={{.Size}}', name)) / 1e6:.0f} MB")
