@@ -1,6 +1,5 @@
 import enum
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import (
@@ -18,13 +17,10 @@ from sqlalchemy import (
     event,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database import Base, Record
 from service.tasks.rules import Priority, Status
-
-if TYPE_CHECKING:
-    from service.users.models import User
 
 
 def _text_of(kind: type[enum.StrEnum]) -> Enum:
@@ -79,7 +75,5 @@ class Task(Record, Base):
     """Where it stands in its owner's list, from the top down. Only the order of the numbers counts."""
     version: Mapped[int] = mapped_column(server_default=text("1"))
     """Counts the changes. SQLAlchemy writes it, and refuses to write over a version it has not read."""
-
-    owner: Mapped["User"] = relationship(back_populates="tasks", lazy="raise")
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 (how SQLAlchemy wants it)

@@ -1,12 +1,7 @@
-from typing import TYPE_CHECKING
-
 from sqlalchemy import CheckConstraint, Index, String, false, func
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database import Base, Record
-
-if TYPE_CHECKING:
-    from service.tasks.models import Task
 
 EMAIL_IS_UNIQUE = "uq_users_lower_email"
 
@@ -24,8 +19,6 @@ class User(Record, Base):
     name: Mapped[str] = mapped_column(String(80))
     password_hash: Mapped[str] = mapped_column(String(255))
     is_admin: Mapped[bool] = mapped_column(default=False, server_default=false())
-
-    tasks: Mapped[list["Task"]] = relationship(back_populates="owner", lazy="raise", passive_deletes=True)
 
 
 Index(EMAIL_IS_UNIQUE, func.lower(User.email), unique=True)

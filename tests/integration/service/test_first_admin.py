@@ -1,5 +1,6 @@
 """Two transactions that would both make the first user: the second waits for the first to end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from service.models import User
 from service.users.repository import UserRepository
+from tests.support.locks import somebody_waits
 
 pytestmark = pytest.mark.pg(isolation="database")
 
@@ -42,6 +44,17 @@ async def test_whoever_comes_second_is_not_told_to_be_first(engine: AsyncEngine)
         await one.commit()
 
         assert not await UserRepository(other).will_be_first()
+
+
+async def test_whoever_has_waited_for_the_first_is_not_the_first(engine: AsyncEngine) -> None:
+    async with AsyncSession(engine) as one, AsyncSession(engine) as other, AsyncSession(engine) as onlooker:
+        await UserRepository(one).will_be_first()
+        await UserRepository(one).add(ada())
+        waiting = asyncio.create_task(UserRepository(other).will_be_first())
+        await somebody_waits(onlooker)
+        await one.commit()
+
+        assert not await waiting
 
 
 async def test_if_the_first_gives_up_the_next_is_first(engine: AsyncEngine) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -13,6 +14,7 @@ from service.database import violated_constraint
 from service.errors import TaskChangedError
 from service.models import Task, User
 from service.tasks.repository import TaskRepository
+from tests.support.locks import somebody_waits
 
 # Two connections that wait for each other.
 pytestmark = pytest.mark.pg(isolation="database")
@@ -80,3 +82,39 @@ async def test_a_task_that_was_changed_since_it_was_read_is_not_written(
 
         with pytest.raises(TaskChangedError):
             await TaskRepository(mine, ada.id).change(my_view, {"title": "Mine"})
+
+
+async def test_whoever_waits_for_an_arrangement_goes_on_from_its_result(
+    engine: AsyncEngine, ada: User, tasks: list[Task], db_session: AsyncSession
+) -> None:
+    a, b, c, _ = (task.id for task in tasks)
+    async with AsyncSession(engine) as first:
+        await TaskRepository(first, ada.id).arrange([b, a])
+        second = asyncio.create_task(arrange_and_commit(engine, ada, [c, b]))
+        await somebody_waits(db_session)
+        await first.commit()
+        await second
+
+    titles = (await db_session.scalars(select(Task.title).order_by(Task.position))).all()
+    assert "".join(titles) == "cabd"
+
+
+async def test_tasks_are_locked_in_the_order_of_their_ids(
+    engine: AsyncEngine, ada: User, make_task: MakeTask, db_session: AsyncSession
+) -> None:
+    high, low = [(await make_task(ada, id=UUID(int=number))).id for number in (2, 1)]
+    async with AsyncSession(engine) as first:
+        await first.execute(select(Task).where(Task.id == low).with_for_update())
+        waiting = asyncio.create_task(arrange_and_commit(engine, ada, [high, low]))
+        await somebody_waits(db_session)
+
+        await first.execute(select(Task).where(Task.id == high).with_for_update(nowait=True))
+
+        await first.commit()
+        await waiting
+
+
+async def arrange_and_commit(engine: AsyncEngine, owner: User, task_ids: list[UUID]) -> None:
+    async with AsyncSession(engine) as session:
+        await TaskRepository(session, owner.id).arrange(task_ids)
+        await session.commit()

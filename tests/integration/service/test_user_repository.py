@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import EmailTakenError
@@ -106,10 +106,3 @@ async def test_a_deleted_user_takes_their_tasks_along(
     await db_session.commit()
 
     assert (await db_session.execute(select(func.count(Task.id)))).scalar_one() == 0
-
-
-async def test_related_rows_are_never_loaded_behind_ones_back(ada: User, db_session: AsyncSession) -> None:
-    await db_session.refresh(ada)
-
-    with pytest.raises(InvalidRequestError, match="lazy='raise'"):
-        _ = ada.tasks
