@@ -2,7 +2,6 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
@@ -31,8 +30,8 @@ Key = Annotated[
 class IdempotentRoute(APIRoute):
     """A route that carries out a POST once for each ``Idempotency-Key`` of a user. Needs a logged-in one.
 
-    Only successes are kept: a request that was refused changed nothing and may be sent again,
-    mended.
+    Only successes are kept: a request that was refused has raised and changed nothing, and may be sent
+    again, mended.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -51,7 +50,7 @@ class IdempotentRoute(APIRoute):
                 return before.response()
             claim: _Claim | None = getattr(request.state, "idempotency_claim", None)
             # Here the request's transaction is still open: it ends when this has returned.
-            if claim is not None and response.status_code < HTTPStatus.BAD_REQUEST:
+            if claim is not None:
                 answer = Answer(response.status_code, dict(response.headers), bytes(response.body))
                 await claim.keys.keep(claim.key, answer)
             return response

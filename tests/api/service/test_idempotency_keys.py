@@ -24,8 +24,10 @@ def logged_in(as_user: AsUser, ada: User) -> None:
     as_user(ada)
 
 
-async def post(client: AsyncClient, title: str = "Write the report", key: str = KEY) -> Response:
-    return await client.post(TASKS, json={"title": title}, headers={"Idempotency-Key": key})
+async def post(
+    client: AsyncClient, title: str = "Write the report", key: str = KEY, address: str = TASKS
+) -> Response:
+    return await client.post(address, json={"title": title}, headers={"Idempotency-Key": key})
 
 
 async def titles(db_session: AsyncSession) -> list[str]:
@@ -75,6 +77,15 @@ async def test_a_key_is_not_good_for_another_request(client: AsyncClient, db_ses
         "instance": TASKS,
     }
     assert await titles(db_session) == ["Write the report"]
+
+
+@pytest.mark.parametrize("address", [f"{TASKS}?again=1", "/api/v1/posts"])
+async def test_a_key_is_not_good_for_another_address(client: AsyncClient, address: str) -> None:
+    await post(client)
+
+    response = await post(client, address=address)
+
+    assert (response.status_code, response.json()["title"]) == (422, "Idempotency key reused")
 
 
 async def test_somebody_elses_key_has_nothing_to_do_with_ones_own(

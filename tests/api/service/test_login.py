@@ -165,6 +165,17 @@ async def test_a_token_that_somebody_else_signed_is_refused(
     }
 
 
+async def test_a_token_of_somebody_elses_session_opens_nothing(
+    client: AsyncClient, ada: User, grace: User, log_in: LogIn, tokens: Tokens
+) -> None:
+    of_ada = tokens.read(await log_in(ada))
+    mixed = tokens.issue(grace.id, of_ada.session_id)
+
+    response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {mixed}"})
+
+    assert (response.status_code, response.json()["title"]) == (401, "Invalid access token")
+
+
 async def test_the_token_of_a_deleted_user_opens_nothing(
     client: AsyncClient, ada: User, log_in: LogIn, db_session: AsyncSession
 ) -> None:

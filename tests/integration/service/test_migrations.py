@@ -56,16 +56,20 @@ async def engine(pg_empty_database: Database) -> AsyncIterator[AsyncEngine]:
 
 
 async def schema(engine: AsyncEngine) -> dict[str, str]:
-    """Every column, constraint and index of the public schema, as PostgreSQL writes it."""
+    """Every table, sequence, column, constraint and index of the public schema, as PostgreSQL writes it."""
     query = """
         SELECT table_name || '.' || column_name,
-               concat_ws(' ', data_type, character_maximum_length, is_nullable, column_default)
+               concat_ws(' ', data_type, character_maximum_length, is_nullable, column_default,
+                         generation_expression)
           FROM information_schema.columns WHERE table_schema = 'public'
         UNION ALL
         SELECT conname, pg_get_constraintdef(oid)
           FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
         UNION ALL
         SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+        UNION ALL
+        SELECT relname, concat_ws(' ', relkind, relpersistence)
+          FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')
     """
     async with engine.connect() as connection:
         rows = (await connection.execute(text(query))).all()

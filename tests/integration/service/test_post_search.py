@@ -54,8 +54,16 @@ async def test_words_find_posts(posts: PostRepository, words: str, titles: list[
 
 
 @pytest.mark.usefixtures("library")
-async def test_no_more_is_found_than_is_wanted(posts: PostRepository) -> None:
-    assert len(await posts.search("test", 1)) == 1
+async def test_the_best_come_first_and_no_more_than_are_wanted(
+    posts: PostRepository, ada: User, make_post: MakePost, db_session: AsyncSession
+) -> None:
+    await make_post(author_id=ada.id, title="Tests of tests")
+    for kind in ("nestloop", "mergejoin"):  # they would keep the order of what they join by themselves
+        await db_session.execute(text(f"SET LOCAL enable_{kind} = off"))
+
+    best, two = [[post.title for post, *_ in await posts.search("test", limit)] for limit in (1, 2)]
+
+    assert (best, two) == (["Tests of tests"], ["Tests of tests", "Testing"])
 
 
 async def test_an_excerpt_is_a_part_of_the_text_with_marks(
