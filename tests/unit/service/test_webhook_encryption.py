@@ -42,7 +42,16 @@ def test_a_key_may_be_written_in_both_alphabets_of_base64() -> None:
     assert cipher(SAME_AS_NEW).decrypt(cipher(NEW).encrypt("whsec_1")) == "whsec_1"
 
 
-@pytest.mark.parametrize("encrypted", [cipher(OLD).encrypt("whsec_1"), "", "whsec_1", "ü"])
+@pytest.mark.parametrize(
+    "encrypted",
+    [
+        # Named, for it is another each time, and workers compare the names of tests.
+        pytest.param(cipher(OLD).encrypt("whsec_1"), id="encrypted under another key"),
+        pytest.param("", id="nothing"),
+        pytest.param("whsec_1", id="not encrypted"),
+        pytest.param("ü", id="not even ASCII"),
+    ],
+)
 def test_what_no_key_fits_is_not_read(encrypted: str) -> None:
     for read in (cipher(NEW).decrypt, cipher(NEW).renew):
         with pytest.raises(UnreadableSecretError):
