@@ -24,8 +24,8 @@ TOKENS = Tokens(key=KEY, issuer="task-board", audience="api", lifetime=timedelta
 
 @pytest.fixture(scope="module", autouse=True)
 def noon() -> Iterator[None]:
-    """It is noon in this module. Frozen once: that looks through every module there is."""
-    with freeze_time(NOON):
+    """It is noon in this module. Frozen once: that looks through every module there is. Not for pytest."""
+    with freeze_time(NOON, ignore=["_pytest."]):
         yield
 
 
