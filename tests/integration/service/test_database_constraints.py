@@ -11,7 +11,7 @@ from service.models import Base, User
 INSERT_USER = "INSERT INTO users (email, name, password_hash) "
 INSERT_TASK = "INSERT INTO tasks (owner_id, title, description, status, priority) "
 INSERT_POST = "INSERT INTO posts (author_id, title, content) "
-INSERT_WEBHOOK = "INSERT INTO webhooks (owner_id, url, secret) "
+INSERT_WEBHOOK = "INSERT INTO webhooks (owner_id, url, encrypted_secret) "
 INSERT_DELIVERY = "INSERT INTO deliveries (webhook_id, event, body, due_at, state, attempts) "
 ADA = "(SELECT id FROM users WHERE name = 'Ada')"
 
