@@ -94,7 +94,7 @@ async def test_a_lookup_that_does_not_end_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(targets, "LOOKUP_SECONDS", 0.01)
 
     with pytest.raises(ForbiddenTargetError, match=r"^The URL has a host that cannot be found\.$"):
-        await Rules().address(URL, targets.resolve)
+        await asyncio.wait_for(Rules().address(URL, targets.resolve), 10)
 
 
 @pytest.mark.parametrize(
