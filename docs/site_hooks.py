@@ -46,7 +46,8 @@ def on_page_markdown(markdown: str, *, page: Any, files: Files, **_: Any) -> str
             return match[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
         found = ROOT_PAGES.get(path, path.removeprefix("docs/"))
-        if (path in ROOT_PAGES or path.startswith("docs/")) and files.get_file_from_path(found):
+        file = files.get_file_from_path(found)
+        if (path in ROOT_PAGES or path.startswith("docs/")) and file and not file.inclusion.is_excluded():
             here = posixpath.dirname(page.file.src_uri) or "."
             return f"[{text}]({posixpath.relpath(found, here)}{anchor})"
         return text

@@ -5,7 +5,7 @@ import sys
 from pydantic import ValidationError
 
 from service.serving import serve
-from service.settings import Settings
+from service.settings import Settings, complaint
 from service.tracing import MissingPackagesError
 
 
@@ -13,7 +13,10 @@ def main() -> int:
     """Serve until told to stop. Returns the exit code: 2 if the settings are wrong or cannot be had."""
     try:
         serve(Settings.load())
-    except (ValidationError, MissingPackagesError) as error:
+    except ValidationError as error:
+        sys.stderr.write(f"{complaint(error)}\n")
+        return 2
+    except MissingPackagesError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

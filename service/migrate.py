@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from service.database import UNAVAILABLE
-from service.settings import DatabaseSettings
+from service.settings import DatabaseSettings, complaint
 
 INI = Path(__file__).parent.parent / "alembic.ini"
 LOCK = 7_016_996_765_293_437_281
@@ -174,7 +174,7 @@ def main() -> int:
     try:
         settings = MigrateSettings.load()
     except ValidationError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{complaint(error)}\n")
         return 2
     try:
         asyncio.run(migrate(settings))

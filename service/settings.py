@@ -4,7 +4,7 @@ import base64
 import secrets
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -56,6 +56,16 @@ class EnvironmentSettings(BaseSettings):
             pydantic.ValidationError: It lacks what they need, or a value is wrong.
         """
         return cls()
+
+
+def complaint(error: ValidationError) -> str:
+    """What is wrong with the environment: a line for each mistake, with the variable's name and no value."""
+    lines = []
+    for mistake in error.errors(include_url=False, include_context=False, include_input=False):
+        message = mistake["msg"].removeprefix("Value error, ")
+        variable = f"SERVICE_{mistake['loc'][0]}: ".upper() if mistake["loc"] else ""
+        lines.append(f"{variable}{message}")
+    return "\n".join(lines)
 
 
 class DatabaseSettings(EnvironmentSettings):

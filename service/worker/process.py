@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from service import logs, models  # noqa: F401 (the models name each other)
 from service.database import create_engine
-from service.settings import WorkerSettings
+from service.settings import WorkerSettings, complaint
 from service.webhooks import targets
 from service.webhooks.service import rules
 from service.worker.deliveries import Courier
@@ -42,7 +42,7 @@ def work() -> int:
     try:
         settings = WorkerSettings.load()
     except ValidationError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{complaint(error)}\n")
         return 2
     logs.configure(settings)
     log.info("started")

@@ -82,7 +82,7 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence(pg_database: Database)
     ended = subprocess.run(WORK, env=environment("board"), capture_output=True, text=True, check=False)
 
     assert ended.returncode == 2
-    assert "database_url" in ended.stderr
+    assert "SERVICE_DATABASE_URL: is not a URL" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -5,7 +5,15 @@ import os
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from service.settings import DEVELOPMENT_KEY, DatabaseSettings, KeySettings, Settings, WorkerSettings
+from service.settings import (
+    DEVELOPMENT_KEY,
+    URL_FORM,
+    DatabaseSettings,
+    KeySettings,
+    Settings,
+    WorkerSettings,
+    complaint,
+)
 
 URL = "postgresql+asyncpg://board:hunter2@db:5432/board"
 GOOD_KEY = "0f9c1d7e5b3a48266c8e1f70d2b4a69385c7e0f1a27c64d83b5e90f2c71d4e68"
@@ -69,6 +77,23 @@ def test_without_a_database_nothing_starts() -> None:
         Settings.load()
 
     assert mistakes(caught.value) == [("database_url", "Field required")]
+
+
+def test_each_mistake_is_told_by_the_variable_and_without_its_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"database_url": "hunter2", "port": "hunter2", "environment": "production"})
+
+    assert complaint(caught.value).splitlines() == [
+        f"SERVICE_DATABASE_URL: is not a URL; write {URL_FORM}",
+        "SERVICE_PORT: Input should be a valid integer, unable to parse string as an integer",
+    ]
+
+
+def test_a_mistake_of_several_settings_names_them_itself() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"database_url": URL, "webhook_lease": "1"})
+
+    assert complaint(caught.value) == "SERVICE_WEBHOOK_LEASE must be at least twice SERVICE_WEBHOOK_TIMEOUT"
 
 
 @pytest.mark.parametrize(
