@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,14 @@ def health() -> tuple[int, str]:
     return asked.returncode, asked.stderr
 
 
+def health_becomes(code: int) -> tuple[int, str]:
+    """The first answer with ``code``; whatever the answer is after half a minute."""
+    end = time.monotonic() + 30
+    while (answer := health())[0] != code and time.monotonic() < end:
+        pass
+    return answer
+
+
 def said(process: subprocess.Popen[str], wanted: str) -> str:
     """Read what the process logs up to the first line with ``wanted``."""
     assert process.stderr is not None
@@ -107,13 +116,11 @@ def test_a_worker_that_hangs_is_noticed_and_one_that_goes_on_is_healthy_again(pg
         at_work = health()
 
         process.send_signal(signal.SIGSTOP)
-        while (hung := health())[0] == 0:
-            pass
+        hung = health_becomes(1)
         process.send_signal(signal.SIGCONT)
-        while health()[0] != 0:
-            pass
+        at_work_again = health_becomes(0)
 
-    assert at_work == (0, "")
+    assert (at_work, at_work_again, hung[0]) == ((0, ""), (0, ""), 1)
     assert re.fullmatch(r"The worker should have been back \d+ s ago\.\n", hung[1])
 
 
