@@ -151,13 +151,14 @@ def test_a_long_line_is_cut_between_words() -> None:
     assert len(cut) <= page.LONGEST
 
 
-def test_the_first_page_tells_the_counts_of_the_table() -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/README.md"])
+def test_the_first_page_tells_the_counts_of_the_table(name: str) -> None:
     counts = {
         row[0].strip("*"): [int(cell or 0) for cell in row[1:]]
         for line in page.PAGE.read_text(encoding="utf-8").splitlines()
         if line.startswith("| **") and (row := [cell.strip() for cell in line.split("|")[1:-1]])
     }
-    first = project_files.text("docs/README.md")
+    first = project_files.text(name)
     right, _, error, wrong, leaks, hang, _ = counts["usual fixture"]
     ours, refused, *others = counts["pgharness rollback"]
 

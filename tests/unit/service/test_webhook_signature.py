@@ -1,12 +1,16 @@
 """What a receiver can check."""
 
 import base64
+from typing import Any
 from uuid import UUID
 
+import pytest
+from freezegun import freeze_time
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.webhooks.signature import PREFIX, new_secret, signed_headers
+from tests.support import project_files
 
 SECRET = PREFIX + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 MESSAGE = UUID("3f1c9a52-8f53-4f0e-9f57-6b0a0d6a9d10")
@@ -37,3 +41,20 @@ def test_every_secret_is_new_and_has_256_bits() -> None:
 
     assert first != second
     assert len(base64.b64decode(first.removeprefix(PREFIX))) == 32
+
+
+@freeze_time("2026-03-01 12:00:00")
+@pytest.mark.parametrize(
+    ("age", "body", "accepted"),
+    [(0, b"{}", True), (299, b"{}", True), (300, b"{}", False), (0, b"[]", False)],
+)
+def test_the_receiver_of_the_documentation_checks_signature_and_age(
+    age: int, body: bytes, accepted: bool
+) -> None:
+    page: dict[str, Any] = {}
+    (code,) = project_files.blocks("docs/reference/webhooks.md", "python")
+    exec(code, page)  # noqa: S102 (our own page)
+    sent = signed_headers(SECRET, MESSAGE, 1772366400 - age, b"{}")
+    headers = {name.lower(): value for name, value in sent.items()}
+
+    assert page["is_ours"](SECRET, headers, body) is accepted
