@@ -1,7 +1,8 @@
 """The engine of the service: nothing waits for ever, and what may pass is told from what will not."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import asyncpg
 import pytest
@@ -76,8 +77,11 @@ async def test_a_pool_that_is_used_up_is_not_waited_for(engine: AsyncEngine) -> 
 
 async def test_a_connection_that_the_server_ended_is_replaced(engine: AsyncEngine) -> None:
     async with engine.connect() as victim, engine.connect() as killer:
-        pid = (await victim.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-        await killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        driver: Any = (await victim.get_raw_connection()).driver_connection
+        heard = asyncio.Event()
+        driver.add_termination_listener(lambda _: heard.set())
+        await killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": driver.get_server_pid()})
+        await heard.wait()
         with pytest.raises(DBAPIError) as caught:
             await victim.execute(text("SELECT 1"))
 
