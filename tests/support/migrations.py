@@ -1,7 +1,8 @@
-"""What the migrations would do, as SQL, and what a linter that knows PostgreSQL's locks says of it."""
+"""Migrating a database, and what a linter that knows PostgreSQL's locks says of the SQL of it."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+
+from pgharness.fixtures import Database
 
 INI = Path(__file__).parents[2] / "alembic.ini"
 
@@ -22,6 +25,19 @@ EXCLUDED = {
     "ban-drop-constraint": "a check that has proved a column NOT NULL goes again",
 }
 """Rules that are not asked for, and why not."""
+
+
+async def upgrade(database: Database, revision: str) -> None:
+    # env.py calls asyncio.run, which refuses to inside a running loop.
+    await asyncio.to_thread(command.upgrade, _config(database), revision)
+
+
+async def downgrade(database: Database, revision: str) -> None:
+    await asyncio.to_thread(command.downgrade, _config(database), revision)
+
+
+def _config(database: Database) -> Config:
+    return Config(INI, attributes={"url": database.asyncpg_url})
 
 
 def sql_of(revisions: str) -> str:

@@ -1,19 +1,14 @@
 """``python -m service``, as a process of its own."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 
+from tests.support.processes import SERVE, environment
+
 FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
-SERVE = [sys.executable, "-m", "service"]
-
-
-def environment(**settings: str) -> dict[str, str]:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("SERVICE_")}
-    return {**others, **{f"SERVICE_{name}": value for name, value in settings.items()}}
 
 
 def test_the_process_serves_and_stops_when_told_to() -> None:

@@ -10,8 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.api.service.test_health import Database
-from tests.api.service.test_process import environment
+from pgharness.fixtures import Database
+from tests.support.processes import environment
 from tests.support.receiver import receiving
 
 # Other processes see what is committed, and nothing else; they listen on ports of this machine.

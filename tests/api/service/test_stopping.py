@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.api.service.test_process import SERVE, environment
+from tests.support.processes import SERVE, environment
 
 # The process listens where it likes, so any port of this machine.
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])

@@ -2,41 +2,29 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from sqlalchemy import make_url, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pgharness.fixtures import Database
 from service.models import Delivery, User
 from service.worker import heartbeat
 from tests.support.factories import CIPHER, MakeDelivery, MakeWebhook
+from tests.support.processes import WORK, environment, line
 from tests.support.receiver import receiving
 
 # Another process sees what is committed, and nothing else.
 pytestmark = pytest.mark.pg(isolation="database")
 
-WORK = [sys.executable, "-m", "service.worker"]
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-def environment(url: str, **settings: str) -> dict[str, str]:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("SERVICE_")}
-    given = {"DATABASE_URL": url, "WORKER_POLL": "0.1", "WEBHOOK_PRIVATE_TARGETS": "true", **settings}
-    return {**others, **{f"SERVICE_{name}": value for name, value in given.items()}}
+DEFAULTS = {"WORKER_POLL": "0.1", "WEBHOOK_PRIVATE_TARGETS": "true"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +35,7 @@ def heartbeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def worker(database: Database, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    env = environment(database.asyncpg_url, **settings)
+    env = environment(**{"DATABASE_URL": database.asyncpg_url, **DEFAULTS, **settings})
     with subprocess.Popen(WORK, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -69,16 +57,10 @@ def health_becomes(code: int) -> tuple[int, str]:
     return answer
 
 
-def said(process: subprocess.Popen[str], wanted: str) -> str:
-    """Read what the process logs up to the first line with ``wanted``."""
-    assert process.stderr is not None
-    return next(line for line in process.stderr if wanted in line)
-
-
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_the_worker_listens_until_it_is_told_to_stop(pg_database: Database, told: signal.Signals) -> None:
     with worker(pg_database) as process:
-        listening = said(process, "listening")
+        listening = line(process, "listening")
 
         process.send_signal(told)
         _, rest = process.communicate()
@@ -88,7 +70,9 @@ def test_the_worker_listens_until_it_is_told_to_stop(pg_database: Database, told
 
 
 def test_a_wrong_setting_ends_the_process_with_a_sentence(pg_database: Database) -> None:
-    ended = subprocess.run(WORK, env=environment("board"), capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        WORK, env=environment(DATABASE_URL="board", **DEFAULTS), capture_output=True, text=True, check=False
+    )
 
     assert ended.returncode == 2
     assert "SERVICE_DATABASE_URL: is not a URL" in ended.stderr
@@ -112,7 +96,7 @@ def test_where_no_worker_runs_none_is_healthy(tmp_path: Path) -> None:
 
 def test_a_worker_that_hangs_is_noticed_and_one_that_goes_on_is_healthy_again(pg_database: Database) -> None:
     with worker(pg_database, WEBHOOK_TIMEOUT="1", WEBHOOK_LEASE="2") as process:
-        said(process, "listening")
+        line(process, "listening")
         at_work = health()
 
         process.send_signal(signal.SIGSTOP)
@@ -128,7 +112,7 @@ def test_a_worker_without_its_database_is_healthy_as_a_new_one_would_help_nobody
     pg_database: Database,
 ) -> None:
     with worker(pg_database, DATABASE_URL="postgresql+asyncpg://board:hunter2@127.0.0.1:1/board") as process:
-        said(process, "the work did not succeed")
+        line(process, "the work did not succeed")
 
         assert health() == (0, "")
 

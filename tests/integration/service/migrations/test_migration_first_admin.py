@@ -1,36 +1,12 @@
 """The migration that brings admins to a board that is in use: the oldest account becomes one."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Protocol
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import NullPool, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from pgharness.fixtures import Database
+from tests.support.migrations import upgrade
 
-INI = Path(__file__).parents[3] / "alembic.ini"
 BEFORE, AFTER = "2e94b6d8075a", "5d0c8e71b3f4"
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-@pytest.fixture
-async def engine(pg_empty_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-    yield engine
-    await engine.dispose()
-
-
-async def upgrade(database: Database, revision: str) -> None:
-    config = Config(INI)
-    config.attributes["url"] = database.asyncpg_url
-    await asyncio.to_thread(command.upgrade, config, revision)
 
 
 async def admins(engine: AsyncEngine) -> dict[str, bool]:

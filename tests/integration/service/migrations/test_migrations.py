@@ -4,31 +4,27 @@ import asyncio
 import io
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from packaging.version import Version
-from sqlalchemy import NullPool, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pgharness.fixtures import Database
 from service.models import Base
+from tests.support.migrations import INI
 
-INI = Path(__file__).parents[3] / "alembic.ini"
 SCRIPTS = ScriptDirectory.from_config(Config(INI))
 
 Migrate = Callable[..., Awaitable[str]]
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
 
 
 @pytest.fixture
@@ -46,13 +42,6 @@ def migrate(pg_empty_database: Database) -> Migrate:
         return printed.getvalue()
 
     return run
-
-
-@pytest.fixture
-async def engine(pg_empty_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-    yield engine
-    await engine.dispose()
 
 
 async def schema(engine: AsyncEngine) -> dict[str, str]:

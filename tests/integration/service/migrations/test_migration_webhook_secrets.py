@@ -1,21 +1,16 @@
 """The data migration that encrypts the secrets of webhooks: rows before, after, and taken back."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Protocol
-
 import pytest
-from alembic import command
-from alembic.config import Config
 from alembic.util import CommandError
 from cryptography.fernet import Fernet, MultiFernet
 from pydantic import SecretStr
-from sqlalchemy import NullPool, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pgharness.fixtures import Database
 from service.migrate import MigrateSettings, MigrationError, migrate
-from tests.support.migrations import INI
+from tests.support.migrations import downgrade, upgrade
 
 PLAIN, WITH_COLUMN, ENCRYPTED = "72d4a9c1e5b6", "c3f81d05a7e9", "94be6027fd1c"
 OLD_KEY, NEW_KEY = (Fernet.generate_key().decode() for _ in range(2))
@@ -30,11 +25,6 @@ ENCRYPTED_SECRETS = "SELECT url, encrypted_secret FROM webhooks"
 COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_name = 'webhooks'"
 
 
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
 @pytest.fixture(autouse=True)
 def in_production_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
@@ -46,24 +36,6 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> MultiFernet:
     """The keys of the settings, the new one first."""
     monkeypatch.setenv("SERVICE_WEBHOOK_KEYS", f"{NEW_KEY},{OLD_KEY}")
     return MultiFernet([Fernet(NEW_KEY), Fernet(OLD_KEY)])
-
-
-@pytest.fixture
-async def engine(pg_empty_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-    yield engine
-    await engine.dispose()
-
-
-async def upgrade(database: Database, revision: str) -> None:
-    config = Config(INI, attributes={"url": database.asyncpg_url})
-    # env.py calls asyncio.run, which refuses to inside a running loop.
-    await asyncio.to_thread(command.upgrade, config, revision)
-
-
-async def downgrade(database: Database, revision: str) -> None:
-    config = Config(INI, attributes={"url": database.asyncpg_url})
-    await asyncio.to_thread(command.downgrade, config, revision)
 
 
 async def insert(engine: AsyncEngine, rows: int) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """``python -m service.migrate``: as processes of their own where it matters that they are."""
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from alembic.config import Config
@@ -17,29 +16,22 @@ from pydantic import SecretStr
 from sqlalchemy import NullPool, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from pgharness.fixtures import Database
 from service.migrate import INI, LOCK, MigrateSettings, MigrationError, migrate
+from tests.support.processes import MIGRATE, environment, line
 
-MIGRATE = [sys.executable, "-m", "service.migrate"]
 REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(Config(INI)).walk_revisions()]
 WAITING = "INFO service.migrate: another process migrates; waiting for it"
 VERSIONS = "CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)"
 DONE = "INFO service.migrate: the database is at the newest migration"
 
 
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-def environment(url: str, **settings: str) -> dict[str, str]:
-    given = {"DATABASE_URL": url, "MIGRATE_POLL": "0.05", **settings}
-    others = {name: value for name, value in os.environ.items() if not name.startswith("SERVICE_")}
-    return {**others, **{f"SERVICE_{name}": value for name, value in given.items()}}
+DEFAULTS = {"MIGRATE_POLL": "0.05"}
 
 
 @contextmanager
 def started(url: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    env = environment(url, **settings)
+    env = environment(**{"DATABASE_URL": url, **DEFAULTS, **settings})
     with subprocess.Popen(MIGRATE, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -48,16 +40,9 @@ def started(url: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def run(url: str, **settings: str) -> tuple[int, str]:
-    done = subprocess.run(
-        MIGRATE, env=environment(url, **settings), capture_output=True, text=True, check=False
-    )
+    env = environment(**{"DATABASE_URL": url, **DEFAULTS, **settings})
+    done = subprocess.run(MIGRATE, env=env, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
-
-
-def line(process: subprocess.Popen[str], wanted: str) -> str:
-    """Read what the process says up to the first line with ``wanted``."""
-    assert process.stderr is not None
-    return next(said for said in process.stderr if wanted in said)
 
 
 @pytest.fixture

@@ -1,16 +1,10 @@
 """The data migration that gives the tasks of a board in use their places: rows before, and after."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Protocol
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import NullPool, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-
-from tests.support.migrations import INI
+from pgharness.fixtures import Database
+from tests.support.migrations import upgrade
 
 WITHOUT_COLUMN, WITHOUT_PLACES, WITH_PLACES = "d81f6a25c7e0", "4be9d2061f73", "8a5c07f3d91b"
 
@@ -31,24 +25,6 @@ LISTS = """
 """
 
 
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-@pytest.fixture
-async def engine(pg_empty_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-    yield engine
-    await engine.dispose()
-
-
-async def migrate(database: Database, revision: str) -> None:
-    config = Config(INI, attributes={"url": database.asyncpg_url})
-    # env.py calls asyncio.run, which refuses to inside a running loop.
-    await asyncio.to_thread(command.upgrade, config, revision)
-
-
 async def execute(engine: AsyncEngine, *statements: str) -> None:
     async with engine.begin() as connection:
         for statement in statements:
@@ -63,10 +39,10 @@ async def lists(engine: AsyncEngine) -> dict[str, tuple[list[str], int]]:
 async def test_old_tasks_get_places_in_the_order_in_which_they_were_made(
     pg_empty_database: Database, engine: AsyncEngine
 ) -> None:
-    await migrate(pg_empty_database, WITHOUT_COLUMN)
+    await upgrade(pg_empty_database, WITHOUT_COLUMN)
     await execute(engine, USERS, TASKS)
 
-    await migrate(pg_empty_database, WITH_PLACES)
+    await upgrade(pg_empty_database, WITH_PLACES)
 
     assert await lists(engine) == {"Ada": (["first", "second", "third"], 3), "Grace": (["only"], 1)}
 
@@ -74,11 +50,11 @@ async def test_old_tasks_get_places_in_the_order_in_which_they_were_made(
 async def test_what_is_made_while_it_runs_stands_after_what_was_there(
     pg_empty_database: Database, engine: AsyncEngine
 ) -> None:
-    await migrate(pg_empty_database, WITHOUT_COLUMN)
+    await upgrade(pg_empty_database, WITHOUT_COLUMN)
     await execute(engine, USERS, TASKS)
-    await migrate(pg_empty_database, WITHOUT_PLACES)
+    await upgrade(pg_empty_database, WITHOUT_PLACES)
     await execute(engine, NEW)
 
-    await migrate(pg_empty_database, "head")
+    await upgrade(pg_empty_database, "head")
 
     assert (await lists(engine))["Ada"] == (["first", "second", "third", "new"], 4)
