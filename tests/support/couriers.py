@@ -6,28 +6,26 @@ import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from service.models import Delivery
+from pgharness.fixtures import Database
+from service.models import Delivery, User, Webhook
 from service.settings import WorkerSettings
 from service.webhooks import targets
 from service.webhooks.service import rules
 from service.worker.deliveries import Courier
 from service.worker.sender import Sender
+from tests.support.factories import MakeDelivery, MakeWebhook
 from tests.support.receiver import Receiver, receiving
 
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
 NewCourier = Callable[..., Courier]
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -71,3 +69,14 @@ async def leads_home(host: str, port: int) -> list[targets.Address]:
     """A name server that says that ``hooks.example.org`` is this machine."""
     assert host == "hooks.example.org"
     return [ipaddress.ip_address("127.0.0.1")]
+
+
+@pytest.fixture
+async def webhook(ada: User, make_webhook: MakeWebhook, receiver: Receiver) -> Webhook:
+    return await make_webhook(owner_id=ada.id, url=receiver.url)
+
+
+@pytest.fixture
+async def due(webhook: Webhook, make_delivery: MakeDelivery) -> Delivery:
+    """A message that is due at `NOON`."""
+    return await make_delivery(webhook_id=webhook.id, due_at=NOON)

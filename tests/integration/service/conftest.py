@@ -7,16 +7,18 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Task, User
-from tests.support.couriers import engine, new_courier, receiver
+from tests.support.couriers import due, engine, new_courier, receiver, webhook
 from tests.support.factories import make_delivery, make_post, make_webhook
 
 __all__ = [
+    "due",
     "engine",
     "make_delivery",
     "make_post",
     "make_webhook",
     "new_courier",
     "receiver",
+    "webhook",
 ]  # fixtures of these directories too
 
 MakeUser = Callable[..., Awaitable[User]]
