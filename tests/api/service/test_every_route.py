@@ -7,11 +7,11 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
+from pgharness.fixtures import Database
 from service.app import create_app
 from service.auth.tokens import Tokens
 from service.settings import Settings
 from tests.api.service.documented import OPERATIONS, filled, is_protected, needed
-from tests.api.service.test_health import Database
 
 PUBLIC = {
     ("GET", "/health"),

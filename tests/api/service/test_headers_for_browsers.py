@@ -3,22 +3,17 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
 
 import pytest
 from httpx import ASGITransport, AsyncClient
 
+from pgharness.fixtures import Database
 from service.app import create_app
 from service.settings import Settings
 
 BOARD = "https://board.example"
 
 ClientWith = Callable[..., AbstractAsyncContextManager[AsyncClient]]
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
 
 
 @pytest.fixture

@@ -2,21 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
 
 import pytest
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
+from pgharness.fixtures import Database
 from service.app import create_app
 from service.settings import Settings
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
 
 WithoutDatabase = Callable[[], AbstractAsyncContextManager[AsyncClient]]
 

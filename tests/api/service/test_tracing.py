@@ -3,22 +3,17 @@
 import http.server
 import threading
 from collections.abc import Iterator
-from typing import Protocol
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from pgharness.fixtures import Database
 from service import tracing
 from service.app import create_app
 from service.settings import Settings
 
 pytest.importorskip("opentelemetry.sdk", reason="the group `telemetry` is not installed")
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
 
 
 class Collector(http.server.ThreadingHTTPServer):

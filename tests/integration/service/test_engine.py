@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,15 +11,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pgharness.fixtures import Database
 from service.database import create_engine, is_unavailable
 from service.settings import Settings
 
 pytestmark = pytest.mark.pg(isolation="database")
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
 
 
 @pytest.fixture

@@ -1,31 +1,17 @@
 """Two transactions that would both make the first user: the second waits for the first to end."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Protocol
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.models import User
 from service.users.repository import UserRepository
 from tests.support.locks import somebody_waits
 
 pytestmark = pytest.mark.pg(isolation="database")
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-@pytest.fixture
-async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_database.asyncpg_url)
-    yield engine
-    await engine.dispose()
 
 
 def ada() -> User:

@@ -1,31 +1,17 @@
 """A refresh token in two transactions at once: the second waits, and then sees that it was used."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.auth.repository import LoginRepository
 from service.models import User
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = bytes(32)
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-@pytest.fixture
-async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_database.asyncpg_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

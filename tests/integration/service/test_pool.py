@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pgharness.fixtures import Database
 from service.database import UNAVAILABLE, create_engine, is_unavailable
 from service.pool import check_on_checkout
 from service.settings import Settings
@@ -20,13 +21,6 @@ from tests.support.scratch_server import scratch_server
 
 # Connections of their own, to be ended by the server; one test has a server of its own on some port.
 pytestmark = pytest.mark.pg(isolation="database", allow_hosts=["127.0.0.1"])
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-    @property
-    def url(self) -> str: ...
 
 
 @pytest.fixture

@@ -1,29 +1,15 @@
 """Counting in PostgreSQL: many at once, and no hit is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Protocol
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from service.errors import TooManyRequestsError
 from service.limits.service import RateLimiter
 from service.models import RateLimit
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-@pytest.fixture
-async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_database.asyncpg_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Two who arrange the same tasks at once: one waits for the other, and no place is taken twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from service.database import violated_constraint
 from service.errors import TaskChangedError
@@ -20,18 +19,6 @@ from tests.support.locks import somebody_waits
 pytestmark = pytest.mark.pg(isolation="database")
 
 MakeTask = Callable[..., Awaitable[Task]]
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-@pytest.fixture
-async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_database.asyncpg_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

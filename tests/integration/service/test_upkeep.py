@@ -3,23 +3,18 @@
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import pytest
 from sqlalchemy import func, make_url, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from pgharness.fixtures import Database
 from service.models import Base, Delivery, IdempotencyKey, LoginSession, RateLimit, User
 from service.upkeep import keep_up, remove_expired
 from tests.support.factories import MakeDelivery, MakeWebhook
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=1)
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
 
 
 async def count(db_session: AsyncSession, model: type[Base]) -> int:

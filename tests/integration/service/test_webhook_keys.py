@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from typing import Protocol
 
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pgharness.fixtures import Database
 from service.models import User
 from service.settings import KeySettings
 from service.webhooks.encryption import SecretCipher
@@ -20,11 +20,6 @@ from tests.support.factories import MakeWebhook
 pytestmark = pytest.mark.pg(isolation="database")
 
 OLD, NEW, LOST = (Fernet.generate_key().decode() for _ in range(3))
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
 
 
 def cipher(*keys: str) -> SecretCipher:

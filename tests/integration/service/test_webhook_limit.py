@@ -1,12 +1,10 @@
 """The limit of webhooks for each user holds also when two are registered at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Protocol
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.errors import TooManyWebhooksError
 from service.models import User, Webhook
@@ -19,18 +17,6 @@ pytestmark = pytest.mark.pg(isolation="database")
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
-
-
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
-@pytest.fixture
-async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_database.asyncpg_url)
-    yield engine
-    await engine.dispose()
 
 
 async def add(session: AsyncSession, owner: User, url: str) -> Webhook:

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import Protocol
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import clock
 from service.models import User
@@ -25,20 +24,8 @@ NEVER = 3600.0
 LISTENER = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
 
 
-class Database(Protocol):
-    @property
-    def asyncpg_url(self) -> str: ...
-
-
 Work = Callable[[], Awaitable[bool]]
 Running = Callable[..., AbstractAsyncContextManager[asyncio.Queue[None]]]
-
-
-@pytest.fixture
-async def engine(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(pg_database.asyncpg_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture
