@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pgharness import asking, loops
-from pgharness.harness import FAILED, Harness, harness_of
+from pgharness.harness import FAILED, harness_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -203,27 +202,12 @@ def db_session(
     from pgharness import sessions  # noqa: PLC0415 - only tests that ask
 
     plain = not inspect.iscoroutinefunction(request.node.obj)
-    driver = _session_driver(harness_of(request), plain=plain)
+    harness = harness_of(request)
+    connected = harness.get_worker().engines.drivers
+    driver = sessions.choose_driver(harness.config.driver, harness.config.env, connected, plain=plain)
     if driver == "psycopg" and plain:
         yield from sessions.sync_session(pg_database.psycopg_url, pg_session_options)
     else:
         url = pg_database.asyncpg_url if driver == "asyncpg" else pg_database.psycopg_url
         joined = pg_database.isolation == "rollback"
         yield from sessions.async_session(url, pg_session_options, joined=joined)
-
-
-def _session_driver(harness: Harness, *, plain: bool) -> str:
-    """pg_driver; on ``auto`` that of pg_env, else of the engines that have connected.
-
-    Where neither tells, a plain test gets psycopg if the project has imported it, others asyncpg.
-    """
-    if harness.config.driver != "auto":
-        return harness.config.driver
-    text = " ".join(harness.config.env)
-    for name in ("asyncpg", "psycopg"):
-        if name in text and ("psycopg" if name == "asyncpg" else "asyncpg") not in text:
-            return name
-    for name in harness.get_worker().engines.drivers:
-        if name in ("asyncpg", "psycopg"):
-            return str(name)
-    return "psycopg" if plain and "psycopg" in sys.modules else "asyncpg"

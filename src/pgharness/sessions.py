@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import create_engine, event
@@ -15,6 +16,30 @@ from pgharness import loops
 from pgharness.background import background
 
 _CLOSE_SECONDS = 10.0
+_DRIVERS = ("asyncpg", "psycopg")
+
+
+def choose_driver(option: str, env: Iterable[str], connected: Iterable[str], *, plain: bool) -> str:
+    """The driver of ``db_session``: ``option``; on ``auto`` that of ``env``, else of the app's engines.
+
+    Where neither tells, a plain test gets psycopg if the project has imported it, others asyncpg.
+
+    Args:
+        option: The value of ``pg_driver``.
+        env: The values of ``pg_env``.
+        connected: The drivers of the engines that have connected, the first of them first.
+        plain: The test is not async.
+    """
+    if option != "auto":
+        return option
+    text = " ".join(env)
+    named = [name for name in _DRIVERS if name in text]
+    if len(named) == 1:
+        return named[0]
+    for name in connected:
+        if name in _DRIVERS:
+            return name
+    return "psycopg" if plain and "psycopg" in sys.modules else "asyncpg"
 
 
 class _Fresh:
