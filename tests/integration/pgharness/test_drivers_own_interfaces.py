@@ -97,9 +97,18 @@ def statements(raw: psycopg.Connection[Any]) -> Seen:
     return [*seen, error(raw.cursor().fetchone)]
 
 
+def assign(raw: psycopg.Connection[Any], name: str, value: object) -> None:
+    """As ``raw.set_name(value)``, which psycopg has from 3.2 on."""
+    setter = getattr(raw, f"set_{name}", None)
+    setattr(raw, name, value) if setter is None else setter(value)
+
+
 def read_only_and_isolation(raw: psycopg.Connection[Any]) -> Seen:
     raw.execute(CREATE)
-    seen: Seen = [error(lambda: raw.set_read_only(True)), error(lambda: raw.set_autocommit(True))]
+    seen: Seen = [
+        error(lambda: assign(raw, "read_only", True)),
+        error(lambda: assign(raw, "autocommit", True)),
+    ]
     raw.commit()
     raw.read_only = True
     seen += [error(lambda: raw.execute("INSERT INTO t VALUES (1)"))]
