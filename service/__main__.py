@@ -2,23 +2,18 @@
 
 import sys
 
-from pydantic import ValidationError
-
 from service.serving import serve
-from service.settings import Settings, complaint
+from service.settings import WRONG_SETTINGS, Settings
 from service.tracing import MissingPackagesError
 
 
 def main() -> int:
     """Serve until told to stop. Returns the exit code: 2 if the settings are wrong or cannot be had."""
     try:
-        serve(Settings.load())
-    except ValidationError as error:
-        sys.stderr.write(f"{complaint(error)}\n")
-        return 2
+        serve(Settings.load_or_exit())
     except MissingPackagesError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return WRONG_SETTINGS
     return 0
 
 

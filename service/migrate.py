@@ -16,14 +16,14 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from pydantic import Field, ValidationError
+from pydantic import Field
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from service.database import UNAVAILABLE
-from service.settings import DatabaseSettings, complaint
+from service.settings import DatabaseSettings
 
 INI = Path(__file__).parent.parent / "alembic.ini"
 LOCK = 7_016_996_765_293_437_281
@@ -171,11 +171,7 @@ def _sentence(error: BaseException) -> str:
 def main() -> int:
     """Migrate. Returns the exit code: 1 if it failed, 2 if the settings are wrong."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        settings = MigrateSettings.load()
-    except ValidationError as error:
-        sys.stderr.write(f"{complaint(error)}\n")
-        return 2
+    settings = MigrateSettings.load_or_exit()
     try:
         asyncio.run(migrate(settings))
     except MigrationError as error:

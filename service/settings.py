@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import sys
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
@@ -9,9 +10,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+WRONG_SETTINGS = 2
+"""The exit code of every command of the service that cannot begin."""
+
 SHORTEST_SECRET = 64
 """Bytes: a block of SHA-256, beyond which HMAC hashes the key. RFC 7518 (3.2) asks for 32 of random bytes; as
 text these carry fewer bits each."""
+
+MAKE_SIGNING_KEY = "make one with: openssl rand -base64 48"
 
 WEBHOOK_KEY_BYTES = 32
 MAKE_WEBHOOK_KEY = "make one with: openssl rand -base64 32"
@@ -56,6 +62,19 @@ class EnvironmentSettings(BaseSettings):
             pydantic.ValidationError: It lacks what they need, or a value is wrong.
         """
         return cls()
+
+    @classmethod
+    def load_or_exit(cls) -> Self:
+        """The same for a command: what is wrong is told on standard error, and the exit code is 2.
+
+        Raises:
+            SystemExit: The environment lacks what they need, or a value is wrong.
+        """
+        try:
+            return cls.load()
+        except ValidationError as error:
+            sys.stderr.write(f"{complaint(error)}\n")
+            raise SystemExit(WRONG_SETTINGS) from None
 
 
 def complaint(error: ValidationError) -> str:
@@ -232,12 +251,14 @@ class Settings(WorkerSettings):
         if self.environment == "development":
             return self
         if "secret_key" not in self.model_fields_set:
-            raise ValueError(f"SERVICE_SECRET_KEY must be set in {self.environment}")
+            raise ValueError(f"SERVICE_SECRET_KEY must be set in {self.environment}; {MAKE_SIGNING_KEY}")
         secret = self.secret_key.get_secret_value()
         if len(secret.encode()) < SHORTEST_SECRET:
-            raise ValueError(f"SERVICE_SECRET_KEY must have at least {SHORTEST_SECRET} bytes")
+            raise ValueError(
+                f"SERVICE_SECRET_KEY must have at least {SHORTEST_SECRET} bytes; {MAKE_SIGNING_KEY}"
+            )
         if len(set(secret)) < SHORTEST_SECRET // 8 or any(word in secret.lower() for word in PLACEHOLDERS):
-            raise ValueError("SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48")
+            raise ValueError(f"SERVICE_SECRET_KEY is a placeholder; {MAKE_SIGNING_KEY}")
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,6 @@ import logging
 import sys
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -58,11 +57,7 @@ async def run(settings: ProcessSettings) -> tuple[int, int]:
 
 def main() -> int:
     """Returns the exit code: 1 if a secret is not under the first key now, 2 if the settings are wrong."""
-    try:
-        settings = ProcessSettings.load()
-    except ValidationError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    settings = ProcessSettings.load_or_exit()
     logs.configure(settings)
     try:
         renewed, unreadable = asyncio.run(run(settings))

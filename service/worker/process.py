@@ -3,14 +3,12 @@
 import asyncio
 import logging
 import signal
-import sys
 
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from service import logs, models  # noqa: F401 (the models name each other)
 from service.database import create_engine
-from service.settings import WorkerSettings, complaint
+from service.settings import WorkerSettings
 from service.webhooks import targets
 from service.webhooks.service import rules
 from service.worker.deliveries import Courier
@@ -39,11 +37,7 @@ async def run(settings: WorkerSettings) -> None:
 
 def work() -> int:
     """Work until told to stop. Returns the exit code: 2 if the settings are wrong, 1 after a crash."""
-    try:
-        settings = WorkerSettings.load()
-    except ValidationError as error:
-        sys.stderr.write(f"{complaint(error)}\n")
-        return 2
+    settings = WorkerSettings.load_or_exit()
     logs.configure(settings)
     log.info("started")
     try:

@@ -9,6 +9,7 @@ import sys
 SERVE = [sys.executable, "-m", "service"]
 WORK = [sys.executable, "-m", "service.worker"]
 MIGRATE = [sys.executable, "-m", "service.migrate"]
+ROTATE = [sys.executable, "-m", "service.webhooks.rotate"]
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -69,16 +69,6 @@ def test_the_worker_listens_until_it_is_told_to_stop(pg_database: Database, told
     assert (process.returncode, json.loads(rest.splitlines()[-1])["message"]) == (0, "stopped")
 
 
-def test_a_wrong_setting_ends_the_process_with_a_sentence(pg_database: Database) -> None:
-    ended = subprocess.run(
-        WORK, env=environment(DATABASE_URL="board", **DEFAULTS), capture_output=True, text=True, check=False
-    )
-
-    assert ended.returncode == 2
-    assert "SERVICE_DATABASE_URL: is not a URL" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
 def test_a_crash_is_told_in_the_log(pg_database: Database) -> None:
     with worker(pg_database, DATABASE_URL=f"{pg_database.asyncpg_url}?nonsense=1") as process:
         _, logged = process.communicate()

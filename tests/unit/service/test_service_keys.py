@@ -12,7 +12,8 @@ from service.settings import (
 )
 from tests.support.settings import GOOD_KEY, PRODUCTION, URL, WEBHOOK_KEY, mistakes
 
-MAKE_ONE = "make one with: openssl rand -base64 32"
+MAKE_KEY, MAKE_WEBHOOK_KEY = (f"make one with: openssl rand -base64 {size}" for size in (48, 32))
+TOO_SHORT = f"SERVICE_SECRET_KEY must have at least 64 bytes; {MAKE_KEY}"
 
 
 def test_a_key_that_nobody_set_is_another_at_each_start() -> None:
@@ -26,16 +27,18 @@ def test_a_key_that_nobody_set_is_another_at_each_start() -> None:
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
-        pytest.param("", "SERVICE_SECRET_KEY must have at least 64 bytes", id="empty"),
-        pytest.param(GOOD_KEY[:63], "SERVICE_SECRET_KEY must have at least 64 bytes", id="a byte short"),
+        pytest.param("", f"SERVICE_SECRET_KEY must have at least 64 bytes; {MAKE_KEY}", id="empty"),
+        pytest.param(
+            GOOD_KEY[:63], f"SERVICE_SECRET_KEY must have at least 64 bytes; {MAKE_KEY}", id="a byte short"
+        ),
         pytest.param(
             "Change-Me-" + GOOD_KEY,
-            "SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48",
+            f"SERVICE_SECRET_KEY is a placeholder; {MAKE_KEY}",
             id="a placeholder",
         ),
         pytest.param(
             "0123456" * 10,
-            "SERVICE_SECRET_KEY is a placeholder; make one with: openssl rand -base64 48",
+            f"SERVICE_SECRET_KEY is a placeholder; {MAKE_KEY}",
             id="a few characters again and again",
         ),
     ],
@@ -51,7 +54,9 @@ def test_outside_development_the_key_must_be_set() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate({name: value for name, value in PRODUCTION.items() if name != "secret_key"})
 
-    assert mistakes(caught.value) == [("", "Value error, SERVICE_SECRET_KEY must be set in production")]
+    assert mistakes(caught.value) == [
+        ("", f"Value error, SERVICE_SECRET_KEY must be set in production; {MAKE_KEY}")
+    ]
 
 
 @pytest.mark.parametrize("environment", ["development", "staging", "production"])
@@ -68,7 +73,7 @@ def test_what_is_no_key_encrypts_nothing(environment: str, keys: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate({**PRODUCTION, "environment": environment, "webhook_keys": keys})
 
-    sentence = f"SERVICE_WEBHOOK_KEYS must be 32 bytes in base64; {MAKE_ONE}"
+    sentence = f"SERVICE_WEBHOOK_KEYS must be 32 bytes in base64; {MAKE_WEBHOOK_KEY}"
     assert mistakes(caught.value) == [("", f"Value error, {sentence}")]
 
 
@@ -85,7 +90,7 @@ def test_outside_development_the_keys_of_webhooks_must_be_real_ones(environment:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate({**PRODUCTION, "environment": environment, "webhook_keys": keys})
 
-    sentence = f"SERVICE_WEBHOOK_KEYS holds a placeholder; {MAKE_ONE}"
+    sentence = f"SERVICE_WEBHOOK_KEYS holds a placeholder; {MAKE_WEBHOOK_KEY}"
     assert mistakes(caught.value) == [("", f"Value error, {sentence}")]
 
 
@@ -94,7 +99,7 @@ def test_outside_development_the_keys_of_webhooks_must_be_set(settings: type[Key
     with pytest.raises(ValidationError) as caught:
         settings.model_validate({name: value for name, value in PRODUCTION.items() if name != "webhook_keys"})
 
-    sentence = f"SERVICE_WEBHOOK_KEYS must be set in production; {MAKE_ONE}"
+    sentence = f"SERVICE_WEBHOOK_KEYS must be set in production; {MAKE_WEBHOOK_KEY}"
     assert mistakes(caught.value) == [("", f"Value error, {sentence}")]
 
 

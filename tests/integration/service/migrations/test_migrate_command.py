@@ -130,14 +130,6 @@ def test_a_server_that_never_comes_ends_it_with_a_sentence() -> None:
     assert "hunter2" not in said
 
 
-def test_a_wrong_setting_ends_it_with_a_sentence() -> None:
-    code, said = run("mysql://board:hunter2@db/board")
-
-    assert code == 2
-    assert "names the driver 'mysql'" in said
-    assert "hunter2" not in said
-
-
 def test_the_app_neither_migrates_nor_loads_what_does() -> None:
     code = "import sys, service.app; sys.exit('alembic' in sys.modules)"
 
