@@ -1,8 +1,6 @@
 """People, their tasks, and ways to be one of them."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import respx
@@ -13,15 +11,19 @@ from service import clock
 from service.app import create_app
 from service.auth.dependencies import current_user
 from service.auth.tokens import Tokens
-from service.models import LoginSession, Task, User
+from service.models import LoginSession, User
 from tests.support.factories import make_delivery, make_post, make_webhook
+from tests.support.people import AsUser, LogIn, ada, grace, make_task, make_user
 
-__all__ = ["make_delivery", "make_post", "make_webhook"]  # fixtures of these directories too
-
-MakeUser = Callable[..., Awaitable[User]]
-MakeTask = Callable[..., Awaitable[Task]]
-AsUser = Callable[[User], None]
-LogIn = Callable[[User], Awaitable[str]]
+__all__ = [
+    "ada",
+    "grace",
+    "make_delivery",
+    "make_post",
+    "make_task",
+    "make_user",
+    "make_webhook",
+]  # fixtures of these directories too
 
 
 @pytest.fixture(scope="session")
@@ -38,42 +40,6 @@ def pg_app() -> FastAPI:
 def pwned(external_http: respx.MockRouter) -> respx.Route:
     """What Have I Been Pwned answers: it knows no password, unless the test says otherwise."""
     return external_http.get(url__startswith="https://api.pwnedpasswords.com/range/").respond(text="")
-
-
-@pytest.fixture
-def make_user(db_session: AsyncSession) -> MakeUser:
-    """Insert a user who cannot log in; the name says which, everything else follows from it."""
-
-    async def make(name: str = "Ada", **columns: Any) -> User:
-        user = User(**{"name": name, "email": f"{name.lower()}@example.org", "password_hash": "-", **columns})
-        db_session.add(user)
-        await db_session.commit()
-        return user
-
-    return make
-
-
-@pytest.fixture
-def make_task(db_session: AsyncSession) -> MakeTask:
-    """Insert a task of ``owner``."""
-
-    async def make(owner: User, title: str = "Write the report", **columns: Any) -> Task:
-        task = Task(owner_id=owner.id, title=title, **columns)
-        db_session.add(task)
-        await db_session.commit()
-        return task
-
-    return make
-
-
-@pytest.fixture
-async def ada(make_user: MakeUser) -> User:
-    return await make_user("Ada")
-
-
-@pytest.fixture
-async def grace(make_user: MakeUser) -> User:
-    return await make_user("Grace")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """GET /api/v1/admin/users, and who becomes an admin."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import User
-
-MakeUser = Callable[..., Awaitable[User]]
-AsUser = Callable[[User], None]
-LogIn = Callable[[User], Awaitable[str]]
+from tests.support.people import AsUser, LogIn, MakeUser
 
 PATH = "/api/v1/admin/users"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,8 +8,7 @@ import pytest
 from httpx import AsyncClient, Response
 
 from service.models import User
-
-LogIn = Callable[[User], Awaitable[str]]
+from tests.support.people import LogIn, MakeUser
 
 PATH = "/api/v1/users/me/password"
 OLD = "correct horse battery"
@@ -17,7 +16,7 @@ NEW = "staple the next horse"
 
 
 @pytest.fixture
-async def ada(make_user: Callable[..., Awaitable[User]]) -> User:
+async def ada(make_user: MakeUser) -> User:
     """A user who can log in."""
     cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     return await make_user("Ada", email="lovelace@example.org", password_hash=cheap.hash(OLD))

@@ -1,6 +1,5 @@
 """A success is told only once it is committed, and a failure leaves nothing behind."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,8 +15,7 @@ from service.tasks.repository import TaskRepository
 from service.tasks.schemas import TaskDraft, TaskRead
 from service.tasks.service import TaskService, task_service
 from service.webhooks.outbox import Outbox
-
-AsUser = Callable[[User], None]
+from tests.support.people import AsUser
 
 UNIQUE_AT_COMMIT = "ALTER TABLE tasks ADD CONSTRAINT uq_title UNIQUE (title) DEFERRABLE INITIALLY DEFERRED"
 

@@ -1,7 +1,6 @@
 """``Idempotency-Key`` on a POST: sent twice, carried out once."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,8 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Task, User
-
-AsUser = Callable[[User], None]
+from tests.support.people import AsUser
 
 TASKS = "/api/v1/tasks"
 KEY = "3f1c9a52-8f53-4f0e-9f57-6b0a0d6a9d10"

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.auth.tokens import Tokens
 from service.models import User
+from tests.support.people import LogIn
 
 PASSWORD = "correct horse battery"
 ALIEN_KEY = "the key of some other service, thirty-two bytes long"
 
 Login = dict[str, str]
-LogIn = Callable[[User], Awaitable[str]]
 
 
 @pytest.fixture

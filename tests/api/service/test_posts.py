@@ -1,8 +1,6 @@
 """/api/v1/posts: anybody reads, anybody on the team writes, author and admins change."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,9 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Post, User
 from tests.support.factories import MakePost
-
-AsUser = Callable[[User], None]
-MakeUser = Callable[..., Any]
+from tests.support.people import AsUser, MakeUser
 
 POSTS = "/api/v1/posts"
 SEARCH = "/api/v1/search/posts"

@@ -1,7 +1,6 @@
 """POST /api/v1/auth/refresh and /logout: a refresh token is good for one refresh, and a session can end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import RefreshToken, User
+from tests.support.people import MakeUser
 
 AUTH = "/api/v1/auth"
 PASSWORD = "correct horse battery"
@@ -22,7 +22,7 @@ Tokens = dict[str, Any]
 
 
 @pytest.fixture
-async def ada(make_user: Callable[..., Awaitable[User]]) -> User:
+async def ada(make_user: MakeUser) -> User:
     """A user who can log in."""
     return await make_user("Ada", password_hash=CHEAP.hash(PASSWORD))
 

@@ -1,16 +1,13 @@
 """GET /api/v1/tasks: whose tasks, in which order, page by page, filtered."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
 from httpx import AsyncClient
 
-from service.models import Task, User
-
-MakeTask = Callable[..., Awaitable[Task]]
-AsUser = Callable[[User], None]
+from service.models import User
+from tests.support.people import AsUser, MakeTask
 
 TASKS = "/api/v1/tasks"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

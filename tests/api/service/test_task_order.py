@@ -1,16 +1,13 @@
 """PUT /api/v1/task-order, and the list in that order."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from httpx import AsyncClient
 
-from service.models import Task, User
-
-AsUser = Callable[[User], None]
-MakeTask = Callable[..., Awaitable[Task]]
+from service.models import User
+from tests.support.people import AsUser, MakeTask
 
 TASKS = "/api/v1/tasks"
 ORDER = "/api/v1/task-order"

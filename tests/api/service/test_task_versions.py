@@ -1,7 +1,6 @@
 """Optimistic locking: a change names the version that it changes, and none is lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from httpx import AsyncClient, Response
@@ -9,9 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Task, User
-
-AsUser = Callable[[User], None]
-MakeTask = Callable[..., Awaitable[Task]]
+from tests.support.people import AsUser, MakeTask
 
 TASKS = "/api/v1/tasks"
 

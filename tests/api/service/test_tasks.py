@@ -1,6 +1,5 @@
 """/api/v1/tasks: make, read, change, delete. Lists have a file of their own."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,9 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Task, User
-
-MakeTask = Callable[..., Awaitable[Task]]
-AsUser = Callable[[User], None]
+from tests.support.people import AsUser, MakeTask
 
 TASKS = "/api/v1/tasks"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -1,15 +1,12 @@
 """GET /api/v1/users and /api/v1/users/me."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from httpx import AsyncClient
 
 from service.models import User
-
-MakeUser = Callable[..., Awaitable[User]]
-AsUser = Callable[[User], None]
+from tests.support.people import AsUser, MakeUser
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -3,7 +3,6 @@
 import base64
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,9 +15,7 @@ from service.models import Delivery, User, Webhook
 from service.webhooks.service import resolver
 from service.webhooks.targets import Address
 from tests.support.factories import CIPHER, MakeDelivery, MakeWebhook
-
-AsUser = Callable[[User], None]
-MakeUser = Callable[..., Awaitable[User]]
+from tests.support.people import AsUser, MakeUser
 
 WEBHOOKS = "/api/v1/webhooks"
 URL = "https://hooks.example.org/tasks"

@@ -1,7 +1,6 @@
 """Two who arrange the same tasks at once: one waits for the other, and no place is taken twice."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
@@ -14,11 +13,10 @@ from service.errors import TaskChangedError
 from service.models import Task, User
 from service.tasks.repository import TaskRepository
 from tests.support.locks import somebody_waits
+from tests.support.people import MakeTask
 
 # Two connections that wait for each other.
 pytestmark = pytest.mark.pg(isolation="database")
-
-MakeTask = Callable[..., Awaitable[Task]]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Tasks in PostgreSQL: whose they are, in which order they come, which of them are late."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,8 +14,7 @@ from service.tasks.paging import TaskPage
 from service.tasks.repository import TaskRepository
 from service.tasks.rules import Priority, Status, is_overdue
 from service.tasks.schemas import TaskFilter
-
-MakeTask = Callable[..., Awaitable[Task]]
+from tests.support.people import MakeTask
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
