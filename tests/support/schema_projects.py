@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from pgharness.background import background
 from pgharness.config import Config, resolve
+from pgharness.errors import SchemaError
+from pgharness.schema import find
 from pgharness.schema.sql import connect
 from pgharness.server.base import Address, Server
 
@@ -56,6 +59,20 @@ def configure(root: Path, **options: Any) -> Config:
         environ={},
         root=root,
     )
+
+
+def apply(root: Path, server: Server, database: str, **options: object) -> set[str]:
+    """Build the schema of the project in ``root``; the tables that are there then."""
+    find(configure(root, **options)).apply(server.address, database)
+    return tables(server.address, database)
+
+
+def message(root: Path, server: Server, database: str, **options: object) -> str:
+    """What is said when it cannot be built, which never holds the server's password."""
+    with pytest.raises(SchemaError) as caught:
+        apply(root, server, database, **options)
+    assert server.address.password not in str(caught.value)
+    return str(caught.value)
 
 
 def write(root: Path, name: str, text: str) -> Path:

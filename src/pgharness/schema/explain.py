@@ -46,6 +46,7 @@ def explain(error: BaseException, job: dict[str, Any]) -> dict[str, Any]:
             **step,
             "file": _from_root(step["file"], root),
             "message": message,
+            "sqlstate": _sqlstate(chain),
             "statement": statement,
         }
     if type(error).__module__.startswith("alembic.") and not statement:
@@ -54,7 +55,7 @@ def explain(error: BaseException, job: dict[str, Any]) -> dict[str, Any]:
         return {"kind": "not connected", "found": place, "error": message, "seed": seed}
     trace, what = _trace(error, root)
     named = {"kind": "seed", "seed": seed} if seed else {"kind": "raised", "what": what}
-    return {**named, "error": message, "trace": trace, "statement": statement}
+    return {**named, "error": message, "trace": trace, "sqlstate": _sqlstate(chain), "statement": statement}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -117,6 +118,12 @@ def _message(chain: list[BaseException]) -> str:
     text = str(last).partition("\n[SQL:")[0].strip()
     name = type(last).__name__
     return f"{name}: {text}" if text else name
+
+
+def _sqlstate(chain: list[BaseException]) -> str:
+    """The code by which PostgreSQL refused; nothing where it did not."""
+    codes = (getattr(getattr(link, "diag", link), "sqlstate", None) for link in chain)  # diag is psycopg's
+    return next((code for code in codes if isinstance(code, str)), "")
 
 
 def _postgres(message: str, *more: str | None) -> str:

@@ -139,9 +139,7 @@ def _error(result: dict[str, Any], config: Config, source: str, expected: str) -
         "no seed": lambda: problems.no_seed(result["seed"], config.sources["seed"], result["reason"]),
         "seed": lambda: problems.seed_failed(**result),
         "empty metadata": lambda: problems.empty_metadata(*given),
-        "raised": lambda: problems.project_raised(
-            result["what"] or source, result["error"], result["trace"], result["statement"]
-        ),
+        "raised": lambda: problems.project_raised(**{**result, "what": result["what"] or source}),
     }
     return makers[kind]()
 

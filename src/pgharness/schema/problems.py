@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pgharness.config import Config
 from pgharness.errors import SchemaError
+from pgharness.schema.missing import made_before
 
 _SQL_SHOWN = 500
 _SEEDS = "`async def load(session: AsyncSession)`", "`def load(session: Session)`"
@@ -87,13 +88,16 @@ def two_heads(heads: Sequence[str], source: str) -> SchemaError:
 
 
 def migration_failed(  # noqa: PLR0913 (what is shown)
-    *, revision: str, title: str, file: str, line: int, message: str, statement: str
+    *, revision: str, title: str, file: str, line: int, message: str, sqlstate: str, statement: str
 ) -> SchemaError:
     name = f"{revision} {title!r}" if title else revision
     return SchemaError(
         f"migration {name} ({file}, line {line}) failed: {message}",
         cause=f"SQL: {shortened(statement)}" if statement else "",
-        fix=[f"mend {file}; `alembic upgrade head` on an empty database fails in the same way"],
+        fix=[
+            f"mend {file}; `alembic upgrade head` on an empty database fails in the same way",
+            *made_before(sqlstate, message),
+        ],
     )
 
 
@@ -104,13 +108,16 @@ def alembic_refused(source: str, message: str) -> SchemaError:
     )
 
 
-def project_raised(what: str, error: str, trace: Sequence[str], statement: str = "") -> SchemaError:
+def project_raised(
+    *, what: str, error: str, trace: Sequence[str], sqlstate: str, statement: str
+) -> SchemaError:
     return SchemaError(
         f"{what} raised {error}",
         cause="\n".join(_calls(trace, statement)),
         fix=[
             "if settings are missing, give them in pg_env, one NAME=TEMPLATE a line",
             "if the code is wrong, mend it; it ran in a process of its own, as by `alembic upgrade head`",
+            *made_before(sqlstate, error),
         ],
     )
 
@@ -255,13 +262,14 @@ def no_seed(target: str, source: str, reason: str) -> SchemaError:
     )
 
 
-def seed_failed(*, seed: str, error: str, trace: Sequence[str], statement: str) -> SchemaError:
+def seed_failed(*, seed: str, error: str, trace: Sequence[str], sqlstate: str, statement: str) -> SchemaError:
     return SchemaError(
         f"the seed {seed} raised {error}",
         cause="\n".join(_calls(trace, statement)),
         fix=[
             "mend the seed; it is called after the schema is built, in a process of its own",
             "if settings are missing, give them in pg_env, one NAME=TEMPLATE a line",
+            *made_before(sqlstate, error),
         ],
     )
 

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pgharness.errors import SchemaError
-from pgharness.schema import find
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
     CREATE_USERS,
     SYNC_ENV,
     alembic_project,
-    configure,
     execute,
+    message,
     migration,
     tables,
     write,
@@ -33,14 +31,6 @@ TELL = (
 
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
-
-
-def message(root: Path, server: Server, database: str, **options: object) -> str:
-    schema = find(configure(root, **options))
-    with pytest.raises(SchemaError) as caught:
-        schema.apply(server.address, database)
-    assert server.address.password not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV])

@@ -13,9 +13,11 @@ from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
     alembic_project,
+    apply,
     configure,
     execute,
     fetch,
+    message,
     tables,
     write,
 )
@@ -37,17 +39,6 @@ MODELS = """
 
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])  # the scratch server
-
-
-def apply(root: Path, server: Server, database: str, **options: object) -> set[str]:
-    find(configure(root, **options)).apply(server.address, database)
-    return tables(server.address, database)
-
-
-def message(root: Path, server: Server, database: str, **options: object) -> str:
-    with pytest.raises(SchemaError) as caught:
-        apply(root, server, database, **options)
-    return str(caught.value)
 
 
 def test_nothing_configured_leaves_an_empty_database(tmp_path: Path, server: Server, database: str) -> None:
