@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 _OURS = re.compile(r"PGHARNESS_(?!TEST)|_PGHARNESS|PYTEST_|SERVICE_DATABASE|COV_CORE")
 
@@ -64,18 +66,24 @@ class Project:
         server = [f"--pg-url={self.url}"] if self.url else []
         return [sys.executable, "-m", "pytest", *_QUIET, *server, *args]
 
-    def pytest(self, *args: str, timeout: float = 120, **environment: str) -> Result:
-        """Run pytest in the project and wait for it."""
-        done = subprocess.run(  # noqa: PLW1510 - the exit code is part of what is tested
-            self.command(*args),
-            cwd=self.path,
-            env=self.environment(**environment),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-        )
-        return Result(done.returncode, done.stdout, _outcomes(done.stdout))
+    def pytest(self, *args: str, timeout: float = 300, **environment: str) -> Result:
+        """Run pytest in the project and wait for it; if it hangs, the test fails with what it has printed."""
+        try:
+            done = subprocess.run(  # noqa: PLW1510 - the exit code is part of what is tested
+                self.command(*args),
+                cwd=self.path,
+                env=self.environment(**environment),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as hung:
+            printed = (hung.output or b"").decode(errors="replace")
+            pytest.fail(
+                f"the run did not end within {timeout:.0f} s; it has printed:\n{printed}", pytrace=False
+            )
+        output = done.stdout.decode()
+        return Result(done.returncode, output, _outcomes(output))
 
 
 def _outcomes(output: str) -> dict[str, int]:
