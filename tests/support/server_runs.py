@@ -130,23 +130,35 @@ def controller(
 
 
 @contextlib.contextmanager
-def interpreter_for_all() -> Iterator[tuple[str, dict[str, str]]]:
-    """A Python that ordinary users may run, and the environment it needs to find our packages."""
-    real = Path(sys.executable).resolve()
-    packages = os.pathsep.join(path for path in sys.path if path.endswith("-packages"))
-    environment = {"PYTHONPATH": packages, "HOME": "/nonexistent"}
-    if os.geteuid() != 0 or NOBODY.may_read(real):
-        yield str(real), environment
+def open_to_all(directory: Path) -> Iterator[Path]:
+    """``directory`` where ordinary users can read it: in its own place, else mounted in another; for root."""
+    if NOBODY.may_read(directory):
+        yield directory
         return
-    with open_directory() as directory:
-        subprocess.run(["mount", "--bind", real.parent.parent, directory], check=True)
+    with open_directory() as place:
+        subprocess.run(["mount", "--bind", directory, place], check=True)
         try:
-            yield (
-                str(directory / "bin" / real.name),
-                environment | {"LD_LIBRARY_PATH": str(directory / "lib")},
-            )
+            yield place
         finally:
-            subprocess.run(["umount", "-l", directory], check=True)
+            subprocess.run(["umount", "-l", place], check=True)
+
+
+@contextlib.contextmanager
+def interpreter_for_all() -> Iterator[tuple[str, dict[str, str]]]:
+    """A Python that ordinary users may run, and the environment it needs to find our packages; for root.
+
+    A checkout below root's own directory is closed to them as a whole.
+    """
+    real = Path(sys.executable).resolve()
+    packages = [Path(path) for path in sys.path if path.endswith("-packages")]
+    with contextlib.ExitStack() as stack:
+        home, *readable = [
+            stack.enter_context(open_to_all(path)) for path in (real.parent.parent, SOURCE, *packages)
+        ]
+        environment = {"PYTHONPATH": os.pathsep.join(map(str, readable)), "HOME": "/nonexistent"}
+        if home != real.parent.parent:
+            environment["LD_LIBRARY_PATH"] = str(home / "lib")
+        yield str(home / "bin" / real.name), environment
 
 
 def wait_gone(*processes: psutil.Process) -> list[psutil.Process]:
