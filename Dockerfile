@@ -18,12 +18,12 @@ FROM base AS dependencies
 # Or `service`: 8 MB less, and no spans.
 ARG LOCK=telemetry
 # --without-pip: what runs needs no installer, and the base's own serves. It compiles what it installs.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     --mount=type=bind,source=locks/service.txt,target=/tmp/service.txt \
     --mount=type=bind,source=locks/telemetry.txt,target=/tmp/telemetry.txt \
     python -m venv --without-pip /opt/service \
- && python -m pip --python /opt/service/bin/python install --require-hashes -r /tmp/${LOCK}.txt
+ && python -m pip --python /opt/service/bin/python install --cache-dir /var/cache/pip --require-hashes -r /tmp/${LOCK}.txt
 
 FROM base AS code
 COPY alembic.ini /app/
@@ -54,11 +54,11 @@ LABEL org.opencontainers.image.title="task-board" \
       org.opencontainers.image.revision="${REVISION}"
 
 FROM base AS test-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     --mount=type=bind,source=locks/test.txt,target=/tmp/test.txt \
     python -m venv --without-pip /opt/test \
- && python -m pip --python /opt/test/bin/python install --require-hashes -r /tmp/test.txt
+ && python -m pip --python /opt/test/bin/python install --cache-dir /var/cache/pip --require-hashes -r /tmp/test.txt
 
 FROM test-dependencies AS project
 WORKDIR /project
