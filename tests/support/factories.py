@@ -17,12 +17,14 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import clock
+from service.database import Record
 from service.models import Delivery, Post, Webhook
 from service.settings import DEVELOPMENT_KEY
 from service.webhooks.encryption import SecretCipher
 from service.webhooks.events import Event, State
 from service.webhooks.signature import new_secret
 
+AnyRow = TypeVar("AnyRow", bound=Record)
 Row = TypeVar("Row", Post, Webhook, Delivery)
 
 MakePost = Callable[..., Awaitable[Post]]
@@ -70,12 +72,16 @@ class DeliveryFactory(RowFactory[Delivery]):
     last_error = None
 
 
+async def stored(session: AsyncSession, row: AnyRow) -> AnyRow:
+    """``row``, inserted and committed."""
+    session.add(row)
+    await session.commit()
+    return row
+
+
 def bound(factory: type[RowFactory[Row]], session: AsyncSession) -> Callable[..., Awaitable[Row]]:
     async def make(**columns: Any) -> Row:
-        row: Row = factory.build(**columns)
-        session.add(row)
-        await session.commit()
-        return row
+        return await stored(session, factory.build(**columns))
 
     return make
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Task, User
+from tests.support.factories import stored
 
 MakeUser = Callable[..., Awaitable[User]]
 MakeTask = Callable[..., Awaitable[Task]]
@@ -21,10 +22,8 @@ def make_user(db_session: AsyncSession) -> MakeUser:
     """Insert a user who cannot log in; the name says which, everything else follows from it."""
 
     async def make(name: str = "Ada", **columns: Any) -> User:
-        user = User(**{"name": name, "email": f"{name.lower()}@example.org", "password_hash": "-", **columns})
-        db_session.add(user)
-        await db_session.commit()
-        return user
+        described = {"name": name, "email": f"{name.lower()}@example.org", "password_hash": "-"}
+        return await stored(db_session, User(**described | columns))
 
     return make
 
@@ -34,10 +33,7 @@ def make_task(db_session: AsyncSession) -> MakeTask:
     """Insert a task of ``owner``."""
 
     async def make(owner: User, title: str = "Write the report", **columns: Any) -> Task:
-        task = Task(owner_id=owner.id, title=title, **columns)
-        db_session.add(task)
-        await db_session.commit()
-        return task
+        return await stored(db_session, Task(owner_id=owner.id, title=title, **columns))
 
     return make
 

@@ -43,13 +43,8 @@ async def test_a_message_is_sent_signed_and_as_it_was_written(
 
 
 async def test_what_was_taken_is_not_sent_again(
-    new_courier: NewCourier,
-    webhook: Webhook,
-    make_delivery: MakeDelivery,
-    receiver: Receiver,
-    db_session: AsyncSession,
+    new_courier: NewCourier, due: Delivery, receiver: Receiver, db_session: AsyncSession
 ) -> None:
-    await make_delivery(webhook_id=webhook.id)
     courier = new_courier()
 
     for _ in range(2):
@@ -82,13 +77,8 @@ async def test_what_was_not_taken_rests_and_is_tried_again(
 
 
 async def test_what_is_never_taken_is_given_up(
-    new_courier: NewCourier,
-    webhook: Webhook,
-    make_delivery: MakeDelivery,
-    receiver: Receiver,
-    db_session: AsyncSession,
+    new_courier: NewCourier, due: Delivery, receiver: Receiver, db_session: AsyncSession
 ) -> None:
-    await make_delivery(webhook_id=webhook.id, due_at=NOON)
     receiver.status = 500
     courier = new_courier(webhook_attempts=3)
 
@@ -112,10 +102,7 @@ async def test_what_a_receiver_has_to_say_is_not_waited_for(
 
 
 async def test_proxies_of_the_environment_are_not_used(
-    new_courier: NewCourier,
-    due: Delivery,
-    db_session: AsyncSession,
-    monkeypatch: pytest.MonkeyPatch,
+    new_courier: NewCourier, due: Delivery, db_session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -128,13 +115,8 @@ async def test_proxies_of_the_environment_are_not_used(
 
 
 async def test_who_does_not_answer_is_not_waited_for(
-    new_courier: NewCourier,
-    webhook: Webhook,
-    make_delivery: MakeDelivery,
-    receiver: Receiver,
-    db_session: AsyncSession,
+    new_courier: NewCourier, due: Delivery, receiver: Receiver, db_session: AsyncSession
 ) -> None:
-    await make_delivery(webhook_id=webhook.id)
     receiver.answers.clear()
 
     await new_courier(webhook_timeout=0.2).work()
@@ -143,9 +125,8 @@ async def test_who_does_not_answer_is_not_waited_for(
 
 
 async def test_who_is_not_there_is_tried_again(
-    new_courier: NewCourier, webhook: Webhook, make_delivery: MakeDelivery, db_session: AsyncSession
+    new_courier: NewCourier, webhook: Webhook, due: Delivery, db_session: AsyncSession
 ) -> None:
-    await make_delivery(webhook_id=webhook.id)
     webhook.url = "http://hooks.example.org/"
     await db_session.commit()
 
@@ -158,14 +139,8 @@ async def test_who_is_not_there_is_tried_again(
 
 
 async def test_what_cannot_be_signed_for_want_of_a_key_is_tried_again(
-    new_courier: NewCourier,
-    webhook: Webhook,
-    make_delivery: MakeDelivery,
-    receiver: Receiver,
-    db_session: AsyncSession,
+    new_courier: NewCourier, due: Delivery, receiver: Receiver, db_session: AsyncSession
 ) -> None:
-    await make_delivery(webhook_id=webhook.id)
-
     await new_courier(webhook_keys=Fernet.generate_key().decode()).work()
 
     assert receiver.messages == []
@@ -177,14 +152,9 @@ async def test_what_cannot_be_signed_for_want_of_a_key_is_tried_again(
 
 
 async def test_a_name_that_leads_inside_by_now_is_not_connected_to(
-    new_courier: NewCourier,
-    webhook: Webhook,
-    make_delivery: MakeDelivery,
-    receiver: Receiver,
-    db_session: AsyncSession,
+    new_courier: NewCourier, webhook: Webhook, due: Delivery, receiver: Receiver, db_session: AsyncSession
 ) -> None:
     """DNS rebinding: the name led outside when the webhook was registered."""
-    await make_delivery(webhook_id=webhook.id)
     webhook.url = f"http://hooks.example.org:{receiver.port}/hook"
     await db_session.commit()
 
@@ -195,13 +165,8 @@ async def test_a_name_that_leads_inside_by_now_is_not_connected_to(
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked_in_the_name_of_the_host(
-    new_courier: NewCourier,
-    webhook: Webhook,
-    make_delivery: MakeDelivery,
-    receiver: Receiver,
-    db_session: AsyncSession,
+    new_courier: NewCourier, webhook: Webhook, due: Delivery, receiver: Receiver, db_session: AsyncSession
 ) -> None:
-    await make_delivery(webhook_id=webhook.id)
     webhook.url = f"http://hooks.example.org:{receiver.port}/hook?board=1"
     await db_session.commit()
 

@@ -83,9 +83,8 @@ async def test_two_workers_at_work_deliver_each_message_once(
 
 
 async def test_an_attempt_of_which_nothing_is_heard_counts_as_lost_when_its_lease_ends(
-    new_courier: NewCourier, webhook: Webhook, make_delivery: MakeDelivery
+    new_courier: NewCourier, due: Delivery
 ) -> None:
-    await make_delivery(webhook_id=webhook.id, due_at=NOON)
     courier = new_courier(webhook_lease=60)
 
     taken = await courier.claim(NOON)
@@ -97,13 +96,8 @@ async def test_an_attempt_of_which_nothing_is_heard_counts_as_lost_when_its_leas
 
 
 async def test_a_failure_that_comes_late_changes_nothing_for_who_has_taken_over(
-    new_courier: NewCourier,
-    webhook: Webhook,
-    make_delivery: MakeDelivery,
-    receiver: Receiver,
-    db_session: AsyncSession,
+    new_courier: NewCourier, due: Delivery, receiver: Receiver, db_session: AsyncSession
 ) -> None:
-    await make_delivery(webhook_id=webhook.id, due_at=NOON)
     receiver.status = 500
     slow, quick = new_courier(webhook_attempts=1), new_courier()
     (late,) = await slow.claim(NOON)
