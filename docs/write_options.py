@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pgharness.options import OPTIONS, Option
+from pgharness.config.options import OPTIONS, Option
 
 PAGE = Path(__file__).parent / "reference" / "options.md"
 _HEAD = """\
 # Options
 
-This page is written by `./dev docs` from the table in `src/pgharness/options.py`.
+This page is written by `./dev docs` from the table in `src/pgharness/config/options.py`.
 
 Each option is known by three names. The command line wins over the environment, the environment
 over the ini file, the ini file over the default. The ini file is pytest's own: the table

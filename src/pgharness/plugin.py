@@ -22,6 +22,7 @@ from pgharness.clients import (  # noqa: F401 - pytest finds fixtures by name in
     with_lifespan,
 )
 from pgharness.config import resolve
+from pgharness.config.options import declare
 from pgharness.errors import HarnessError, TierError
 from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     _pg_class_connections,
@@ -39,7 +40,6 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
 )
 from pgharness.harness import FAILED, KEY, Harness, usage_error
 from pgharness.live import add_log, live_server  # noqa: F401 - the same
-from pgharness.options import declare
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
 _TIER: pytest.StashKey[guard.Tier | None] = pytest.StashKey()

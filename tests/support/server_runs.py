@@ -17,6 +17,7 @@ import asyncpg
 import psutil
 import pytest
 
+import pgharness
 from pgharness import config
 from pgharness.background import background
 from pgharness.config import Config
@@ -25,7 +26,7 @@ from pgharness.server import choose
 from pgharness.server.base import Address
 from pgharness.server.binaries import User
 
-SOURCE = Path(config.__file__).parent.parent
+SOURCE = Path(pgharness.__file__).parent.parent
 NOBODY = User("nobody", 65534, 65534)
 
 CONTROLLER = """

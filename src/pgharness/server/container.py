@@ -19,7 +19,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import Reaper
 
 from pgharness.config import Config
-from pgharness.options import OPTIONS
+from pgharness.config.options import OPTIONS
 from pgharness.server import failures
 from pgharness.server.base import Address
 from pgharness.server.connect import Login, log_in

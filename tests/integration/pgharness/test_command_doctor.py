@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from pgharness import doctor
+from pgharness.config.options import OPTIONS
 from pgharness.doctor import Finding
 from pgharness.fixtures import PgServer
-from pgharness.options import OPTIONS
 from tests.integration.pgharness.conftest import MakeProject
 from tests.support.project import Project
 from tests.support.server_runs import make_config

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pgharness.config import Config, resolve
+from pgharness.config.options import OPTIONS, Option
 from pgharness.errors import ConfigError
-from pgharness.options import OPTIONS, Option
 
 ROOT = Path("/project")
 OPTION = {option.name: option for option in OPTIONS}

@@ -13,7 +13,7 @@ import pytest
 
 from docs import write_options
 from pgharness import clients, fixtures, live
-from pgharness.options import OPTIONS
+from pgharness.config.options import OPTIONS
 from tests.support import project_files
 
 PAGES = [pytest.param(page, id=str(page.relative_to(project_files.ROOT))) for page in project_files.pages()]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pgharness.config_check import check
-from pgharness.options import OPTIONS
+from pgharness.config.check import check
+from pgharness.config.options import OPTIONS
 
 Source = Literal["command line", "environment", "ini", "default"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pgharness.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgharness.config import Config
+    from pgharness.config.resolve import Config
 
 TEMPLATE_NAMES = ("url", "asyncpg_url", "psycopg_url", "host", "port", "user", "password", "database")
 
