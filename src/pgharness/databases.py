@@ -19,12 +19,12 @@ import asyncpg
 
 from pgharness import cloning, ledger, names
 from pgharness import database_problems as problems
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.ledger import BIRTHMARK, Connection, Mark
 from pgharness.names import worker_database_name
 from pgharness.schema import Schema
 from pgharness.schema.sql import connect, quoted
+from pgharness.server.background import background
 from pgharness.server.base import Server
 from pgharness.templates import TemplateSite
 from pgharness.workshop import Workshop

@@ -13,7 +13,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.pool import NullPool
 
 from pgharness import loops
-from pgharness.background import background
+from pgharness.server.background import background
 
 _CLOSE_SECONDS = 10.0
 _DRIVERS = ("asyncpg", "psycopg")

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.errors import HarnessError, IsolationError
 from pgharness.isolation.engines import Engines, Isolation
@@ -20,6 +19,7 @@ from pgharness.isolation.rollback import Rollback
 from pgharness.isolation.target import Target
 from pgharness.run import Provider, WorkerDatabase
 from pgharness.sequences import Restart, restart_of
+from pgharness.server.background import background
 
 T = TypeVar("T")
 _WRITERS = """

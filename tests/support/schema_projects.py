@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgharness.background import background
 from pgharness.config import Config, resolve
 from pgharness.errors import SchemaError
 from pgharness.schema import find
 from pgharness.schema.sql import connect
+from pgharness.server.background import background
 from pgharness.server.base import Address, Server
 
 SYNC_ENV = """

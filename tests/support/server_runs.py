@@ -19,10 +19,10 @@ import pytest
 
 import pgharness
 from pgharness import config
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.errors import ServerError
 from pgharness.server import choose
+from pgharness.server.background import background
 from pgharness.server.base import Address
 from pgharness.server.binaries import User
 

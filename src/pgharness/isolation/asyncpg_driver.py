@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from pgharness.background import background
 from pgharness.errors import IsolationError
 from pgharness.isolation.commands import DEFAULT, HOLDERS, LOCKS, UNLOCK
 from pgharness.isolation.foreign import connect_unwatched
@@ -24,6 +23,7 @@ from pgharness.isolation.running import Test
 from pgharness.isolation.statements import Statement
 from pgharness.isolation.target import Target
 from pgharness.isolation.transaction import Transaction
+from pgharness.server.background import background
 
 T = TypeVar("T")
 _END_SECONDS = 5.0

@@ -13,12 +13,12 @@ from typing import Any
 
 import asyncpg
 
-from pgharness.background import background
 from pgharness.isolation.commands import HOLDERS
 from pgharness.isolation.foreign import connect_unwatched
 from pgharness.isolation.origin import origin
 from pgharness.isolation.target import Target
 from pgharness.loops import run_on
+from pgharness.server.background import background
 
 _SECONDS = 5.0
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
-from pgharness.background import background
 from pgharness.errors import HarnessError, IsolationError, IsolationWarning
 from pgharness.isolation import tasks, writers
 from pgharness.isolation.foreign import Foreign
@@ -21,6 +20,7 @@ from pgharness.isolation.origin import origin
 from pgharness.isolation.running import Test
 from pgharness.isolation.target import Target
 from pgharness.sequences import Restart
+from pgharness.server.background import background
 
 _CREATOR = "async_creator_fn"
 

@@ -11,10 +11,10 @@ import re
 
 import asyncpg
 
-from pgharness.background import background
 from pgharness.isolation.clock import SETTING
 from pgharness.schema import problems
 from pgharness.schema.sql import connection_to, postgres_says
+from pgharness.server.background import background
 from pgharness.server.base import Address
 
 _NOW = f"""

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.errors import SchemaError
 from pgharness.schema import problems, sql
 from pgharness.schema.locations import Locations
+from pgharness.server.background import background
 from pgharness.server.base import Address
 
 _OUTPUT_LINES = 8

@@ -9,10 +9,10 @@ from typing import Any
 
 import asyncpg
 
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.schema import problems
 from pgharness.schema.statements import MetaCommandError, Statement, split
+from pgharness.server.background import background
 from pgharness.server.base import Address
 
 

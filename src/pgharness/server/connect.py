@@ -6,7 +6,7 @@ import dataclasses
 
 import asyncpg
 
-from pgharness.background import background
+from pgharness.server.background import background
 from pgharness.server.base import Address
 
 

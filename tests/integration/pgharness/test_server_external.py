@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.errors import ServerError
 from pgharness.server import choose, failures
+from pgharness.server.background import background
 from pgharness.server.base import Address, Server
 from pgharness.server.external import _explained
 from pgharness.server.reservation import bind

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgharness.background import BackgroundLoop
+from pgharness.server.background import BackgroundLoop
 
 
 @pytest.fixture

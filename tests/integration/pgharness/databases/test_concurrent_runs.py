@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from pgharness import ledger, names
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.databases import Databases, worker_database_name
 from pgharness.errors import DatabaseError
 from pgharness.ledger import BIRTHMARK, Mark
 from pgharness.schema import find
+from pgharness.server.background import background
 from pgharness.server.base import Server
 from tests.support.project_files import ROOT
 from tests.support.schema_projects import BARE, configure, databases, execute, fetch, hold, tables, write

@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from pgharness import names
-from pgharness.background import background
 from pgharness.config import Config
 from pgharness.databases import Databases, worker_database_name
 from pgharness.schema import find
+from pgharness.server.background import background
 from tests.support.schema_projects import (
     BARE,
     databases,
