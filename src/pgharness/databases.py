@@ -22,7 +22,7 @@ from pgharness import database_problems as problems
 from pgharness.config import Config
 from pgharness.ledger import BIRTHMARK, Connection, Mark
 from pgharness.names import worker_database_name
-from pgharness.schema import Schema
+from pgharness.schema.find import Schema
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.background import background
 from pgharness.server.base import Server

@@ -9,7 +9,7 @@ import time
 from pgharness.config import Config
 from pgharness.errors import HarnessError, ServerError
 from pgharness.harness import Harness
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.choose import reserve, start
 
 BACKENDS = ("external", "container", "local")

@@ -134,7 +134,7 @@ class Run:
 
     def _prepare(self) -> Facts:
         from pgharness.databases import Databases  # noqa: PLC0415 - loads asyncpg
-        from pgharness.schema import find  # noqa: PLC0415 - only runs that need a database
+        from pgharness.schema.find import find  # noqa: PLC0415 - only runs that need a database
         from pgharness.server.choose import start  # noqa: PLC0415 - loads what the backend needs
 
         schema = find(self.config)

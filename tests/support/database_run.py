@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pgharness.databases import Databases
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.base import Address
 from tests.support.schema_projects import configure
 from tests.support.scratch_server import FoundServer

@@ -13,7 +13,7 @@ from pgharness.config import Config
 from pgharness.databases import Databases
 from pgharness.harness import KEY
 from pgharness.run import ServerFacts, WorkerDatabase
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.base import Address
 from pgharness.worker import Worker
 from tests.support.scratch_server import FoundServer

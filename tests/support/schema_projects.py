@@ -11,7 +11,7 @@ import pytest
 
 from pgharness.config import Config, resolve
 from pgharness.errors import SchemaError
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.schema.sql import connect
 from pgharness.server.background import background
 from pgharness.server.base import Address, Server

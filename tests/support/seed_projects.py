@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     configure,

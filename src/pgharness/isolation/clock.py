@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import datetime as dt  # freezegun and its like replace the class in this module
 
-SETTING = "pgharness.now"
-"""The run-time parameter that ``now()`` reads."""
-
 
 def now() -> str:
     """This moment as PostgreSQL reads it; frozen where the test has frozen time."""

@@ -17,6 +17,7 @@ from pgharness.isolation.origin import origin
 from pgharness.isolation.real import RealConnections
 from pgharness.isolation.rollback import Rollback
 from pgharness.isolation.savepoint import set_settings
+from pgharness.schema.clock import SETTING
 
 Isolation = Literal["rollback", "database"]
 
@@ -117,7 +118,7 @@ class Engines:
     def _begun(self, connection: Connection) -> None:
         """Tell a transaction on a real connection what time it is; a virtual one is told by its link."""
         if self.isolation == "database" and connection.info.get(self._key) == self.generation:
-            connection.exec_driver_sql(set_settings({clock.SETTING: clock.now()}))
+            connection.exec_driver_sql(set_settings({SETTING: clock.now()}))
 
     def _failed(self, context: ExceptionContext) -> None:
         """Name both sides where a real connection has waited for a lock in vain."""

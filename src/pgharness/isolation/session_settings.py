@@ -11,6 +11,7 @@ from pgharness.isolation.link import LinkState
 from pgharness.isolation.running import Test
 from pgharness.isolation.statements import Statement
 from pgharness.isolation.transaction import Transaction
+from pgharness.schema.clock import SETTING
 
 Level = Literal["", "REPEATABLE READ", "SERIALIZABLE"]
 _SNAPSHOTS: tuple[Level, ...] = ("REPEATABLE READ", "SERIALIZABLE")
@@ -37,7 +38,7 @@ class SessionSettings:
 
     def begin(self, link: LinkState) -> Mapping[str, str]:
         """The parameters that a transaction of ``link`` begins with."""
-        return {**self.current, clock.SETTING: clock.now()} if link.target.clock else self.current
+        return {**self.current, SETTING: clock.now()} if link.target.clock else self.current
 
     def serve(self, test: Test | None) -> None:
         if test is not self._test:

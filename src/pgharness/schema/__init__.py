@@ -1,5 +1,1 @@
-"""How an empty database becomes the application's: `find` says by what, `Schema.apply` does it."""
-
-from pgharness.schema.find import Schema, find
-
-__all__ = ["Schema", "find"]
+"""How an empty database becomes the application's: `find.find` says by what, `find.Schema.apply` does it."""

@@ -11,12 +11,13 @@ import re
 
 import asyncpg
 
-from pgharness.isolation.clock import SETTING
 from pgharness.schema import problems
 from pgharness.schema.sql import connection_to, postgres_says
 from pgharness.server.background import background
 from pgharness.server.base import Address
 
+SETTING = "pgharness.now"
+"""The run-time parameter that ``now()`` reads."""
 _NOW = f"""
 CREATE OR REPLACE FUNCTION pg_catalog.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT coalesce(nullif(current_setting('{SETTING}', true), '')::timestamptz, transaction_timestamp())

@@ -77,7 +77,7 @@ class Schema:
             launch.upgrade(self.config, locations, address, database)
         elif self.kind == "metadata":
             launch.create_all(self.config, address, database)
-        seeds.plant(steps, self.config, address, database)
+        seeds.run(steps, self.config, address, database)
         if self.config.clock == "on":
             clock.install(address, database)
 

@@ -22,7 +22,7 @@ def read(config: Config) -> list[Seed]:
     return [sql.read_file(config, "seed", text) if text.endswith(".sql") else text for text in config.seed]
 
 
-def plant(seeds: Sequence[Seed], config: Config, address: Address, database: str) -> None:
+def run(seeds: Sequence[Seed], config: Config, address: Address, database: str) -> None:
     """Run ``seeds`` on ``database``; functions that follow one another share a process.
 
     Raises:

@@ -33,9 +33,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """Do the job; returns what the parent checks."""
     connected = _watch(job)
     if job["task"] == "seed":
-        from pgharness.schema import sowing  # noqa: PLC0415 (builds on this module)
+        from pgharness.schema import seed_functions  # noqa: PLC0415 (builds on this module)
 
-        sowing.sow(job)
+        seed_functions.call(job)
         return {"connected": connected}
     result = _upgrade(job) if job["task"] == "upgrade" else _create_all(job)
     return {**result, "connected": connected}

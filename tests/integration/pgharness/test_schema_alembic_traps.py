@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,

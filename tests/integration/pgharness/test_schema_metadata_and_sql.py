@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pgharness.errors import SchemaError
-from pgharness.schema import find, tasks
+from pgharness.schema import tasks
+from pgharness.schema.find import find
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pgharness.databases import Databases
-from pgharness.schema import find, tasks
-from pgharness.schema.sowing import sow
+from pgharness.schema import tasks
+from pgharness.schema.find import find
+from pgharness.schema.seed_functions import call
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,
@@ -115,7 +116,7 @@ def test_plain_functions_where_asyncpg_is_the_only_driver(
     monkeypatch.syspath_prepend(root)
     monkeypatch.setattr(tasks, "sync_driver", lambda: "")
 
-    sow({"seeds": ["seeds_plain:session", "seeds_plain:connection"], "url": server.address.url(database)})
+    call({"seeds": ["seeds_plain:session", "seeds_plain:connection"], "url": server.address.url(database)})
 
     found = fetch(server.address, database, "SELECT text FROM notes ORDER BY id")
     assert found == [("session",), ("and after",), ("connection",)]

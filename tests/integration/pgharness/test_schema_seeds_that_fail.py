@@ -1,4 +1,4 @@
-"""What is said of a seed that cannot be sown."""
+"""What is said of a seed that fails."""
 
 from __future__ import annotations
 

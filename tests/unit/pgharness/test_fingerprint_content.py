@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pgharness.errors import SchemaError
-from pgharness.schema import find
+from pgharness.schema.find import find
 from tests.support.schema_projects import alembic_project, configure, migration, write
 
 OPTIONS = {

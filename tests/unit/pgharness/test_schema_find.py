@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pgharness.errors import ConfigError, SchemaError
-from pgharness.schema import find
+from pgharness.schema.find import find
 from tests.support.schema_projects import alembic_project, configure, write
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pgharness.errors import SchemaError
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.schema.locations import Locations
 from tests.support.schema_projects import alembic_project, configure, write
 

@@ -10,7 +10,7 @@ from pgharness import ledger, names
 from pgharness.config import Config
 from pgharness.databases import Databases, worker_database_name
 from pgharness.errors import DatabaseError
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.background import background
 from pgharness.server.base import Server
 from tests.support.schema_projects import (

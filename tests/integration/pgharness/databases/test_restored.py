@@ -10,7 +10,7 @@ import pytest
 from pgharness import names
 from pgharness.config import Config
 from pgharness.databases import Databases, worker_database_name
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.background import background
 from tests.support.schema_projects import (
     BARE,

@@ -13,7 +13,7 @@ from pgharness import ledger
 from pgharness.config import Config
 from pgharness.databases import Databases, worker_database_name
 from pgharness.errors import SchemaError
-from pgharness.schema import find
+from pgharness.schema.find import find
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     ASYNC_ENV,

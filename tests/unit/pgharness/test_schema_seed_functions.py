@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from pgharness.schema.explain import JobError
-from pgharness.schema.sowing import argument, sow
+from pgharness.schema.seed_functions import argument, call
 
 if TYPE_CHECKING:
     from sqlalchemy.ext import asyncio
@@ -87,6 +87,6 @@ def test_what_is_not_there(target: str, reason: str) -> None:
     job = {"seeds": [target], "url": "", "async_driver": "asyncpg"}
 
     with pytest.raises(JobError) as caught:
-        sow(job)
+        call(job)
 
     assert (caught.value.details, job["seed"]) == ({"reason": reason}, target)

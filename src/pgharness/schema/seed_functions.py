@@ -25,7 +25,7 @@ _KINDS: dict[str, type] = {
 _ASYNC = (AsyncSession, AsyncConnection)
 
 
-def sow(job: dict[str, Any]) -> None:
+def call(job: dict[str, Any]) -> None:
     """Call each of ``job["seeds"]``; ``job["seed"]`` is the one being called, for messages."""
     with asyncio.Runner() as runner:  # one loop for all: the app's own engines may hold connections
         for target in job["seeds"]:
@@ -38,7 +38,7 @@ def sow(job: dict[str, Any]) -> None:
                 url = tasks.with_driver(job["url"], job["async_driver"])
                 runner.run(_call_async(function, wanted, url))
             elif (driver := tasks.sync_driver()) or wanted is None:
-                _call(function, wanted, tasks.with_driver(job["url"], driver))
+                _call_plain(function, wanted, tasks.with_driver(job["url"], driver))
             else:
                 runner.run(_call_over_asyncpg(function, wanted, tasks.with_driver(job["url"], "asyncpg")))
 
@@ -104,7 +104,7 @@ async def _call_async(function: Function, wanted: type | None, url: str) -> None
         await given.commit()
 
 
-def _call(function: Function, wanted: type | None, url: str) -> None:
+def _call_plain(function: Function, wanted: type | None, url: str) -> None:
     if wanted is None:
         _checked(function())
         return
