@@ -15,8 +15,8 @@ import pytest
 
 from pgharness import guard
 from pgharness.config import Config
+from pgharness.databases.names import worker_database_name
 from pgharness.errors import ConfigError, HarnessError
-from pgharness.names import worker_database_name
 from pgharness.report import Pyramid
 from pgharness.server.base import Address
 

@@ -133,7 +133,7 @@ class Run:
             return self.facts
 
     def _prepare(self) -> Facts:
-        from pgharness.databases import Databases  # noqa: PLC0415 - loads asyncpg
+        from pgharness.databases.databases import Databases  # noqa: PLC0415 - loads asyncpg
         from pgharness.schema.find import find  # noqa: PLC0415 - only runs that need a database
         from pgharness.server.choose import start  # noqa: PLC0415 - loads what the backend needs
 

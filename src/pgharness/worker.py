@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import asyncpg
 
 from pgharness.config import Config
+from pgharness.databases.sequences import Restart, restart_of
 from pgharness.errors import HarnessError, IsolationError
 from pgharness.isolation.engines import Engines, Isolation
 from pgharness.isolation.foreign import connect_unwatched
 from pgharness.isolation.rollback import Rollback
 from pgharness.isolation.target import Target
 from pgharness.run import Provider, WorkerDatabase
-from pgharness.sequences import Restart, restart_of
 from pgharness.server.background import background
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pgharness.databases import Databases
+from pgharness.databases.databases import Databases
 from pgharness.schema.find import find
 from pgharness.server.base import Address
 from tests.support.schema_projects import configure

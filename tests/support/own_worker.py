@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pgharness.config import Config
-from pgharness.databases import Databases
+from pgharness.databases.databases import Databases
 from pgharness.harness import KEY
 from pgharness.run import ServerFacts, WorkerDatabase
 from pgharness.schema.find import find

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
+from pgharness.databases.sequences import Restart
 from pgharness.errors import HarnessError, IsolationError, IsolationWarning
 from pgharness.isolation import tasks, writers
 from pgharness.isolation.foreign import Foreign
@@ -19,7 +20,6 @@ from pgharness.isolation.link import DriverName, Link
 from pgharness.isolation.origin import origin
 from pgharness.isolation.running import Test
 from pgharness.isolation.target import Target
-from pgharness.sequences import Restart
 from pgharness.server.background import background
 
 _CREATOR = "async_creator_fn"

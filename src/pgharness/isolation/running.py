@@ -7,8 +7,8 @@ import dataclasses
 import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
+from pgharness.databases.sequences import Restart
 from pgharness.errors import IsolationError
-from pgharness.sequences import Restart
 
 if TYPE_CHECKING:
     from pgharness.isolation.link import Link

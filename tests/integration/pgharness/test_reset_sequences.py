@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from pgharness.sequences import Restart, restart_of
+from pgharness.databases.sequences import Restart, restart_of
 from pgharness.server.base import Address
 from pgharness.worker import Worker
 from tests.integration.pgharness.conftest import MakeProject

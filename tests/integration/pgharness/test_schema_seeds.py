@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pgharness.databases import Databases
+from pgharness.databases.databases import Databases
 from pgharness.schema import tasks
 from pgharness.schema.find import find
 from pgharness.schema.seed_functions import call

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgharness import database_problems as problems
-from pgharness import ledger, names
-from pgharness.databases import worker_database_name
+from pgharness.databases import ledger, names, problems
+from pgharness.databases.ledger import Entry, Mark
+from pgharness.databases.names import worker_database_name
 from pgharness.errors import DatabaseError
-from pgharness.ledger import Entry, Mark
 from pgharness.server.base import Address
 
 NOON = dt.datetime(2030, 1, 2, 12, tzinfo=dt.UTC)

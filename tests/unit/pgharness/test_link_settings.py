@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from pgharness.databases.sequences import Restart
 from pgharness.errors import IsolationError
 from pgharness.isolation.running import Test as RunningTest
 from pgharness.isolation.session_settings import level_of, local_setting
 from pgharness.isolation.statements import classify
 from pgharness.isolation.transaction import Transaction
-from pgharness.sequences import Restart
 from tests.support.savepoint_model import READ, WRITE, link_state
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgharness.config import Config
-from pgharness.databases import Databases
+from pgharness.databases.databases import Databases
 from pgharness.server.base import Server
 from tests.support.schema_projects import (
     BARE,

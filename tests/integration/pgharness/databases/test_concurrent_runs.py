@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from pgharness import ledger, names
 from pgharness.config import Config
-from pgharness.databases import Databases, worker_database_name
+from pgharness.databases import ledger, names
+from pgharness.databases.databases import Databases
+from pgharness.databases.ledger import BIRTHMARK, Mark
+from pgharness.databases.names import worker_database_name
 from pgharness.errors import DatabaseError
-from pgharness.ledger import BIRTHMARK, Mark
 from pgharness.schema.find import find
 from pgharness.server.background import background
 from pgharness.server.base import Server

@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from pgharness import ledger, names
 from pgharness.config import Config
-from pgharness.databases import Databases, worker_database_name
+from pgharness.databases import ledger, names
+from pgharness.databases.databases import Databases
+from pgharness.databases.names import worker_database_name
 from pgharness.errors import DatabaseError
 from pgharness.schema.find import find
 from pgharness.server.background import background

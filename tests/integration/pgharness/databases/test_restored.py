@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from pgharness import names
 from pgharness.config import Config
-from pgharness.databases import Databases, worker_database_name
+from pgharness.databases import names
+from pgharness.databases.databases import Databases
+from pgharness.databases.names import worker_database_name
 from pgharness.schema.find import find
 from pgharness.server.background import background
 from tests.support.schema_projects import (
@@ -75,11 +76,11 @@ def test_restore_works_after_the_test_has_dropped_its_own_database(run: Database
 
 def made_ahead(run: Databases, worker: str) -> list[str]:
     """The clones that ``worker`` holds ready, once nothing is under way."""
-    workshop = run._workshops[worker]
+    clones = run._clones[worker]
 
     async def settle() -> None:
-        await workshop.stock()  # which a restore leaves for a moment later
-        while tasks := {task for task in (workshop._making, workshop._dropping) if task and not task.done()}:
+        await clones.stock()  # which a restore leaves for a moment later
+        while tasks := {task for task in (clones._making, clones._dropping) if task and not task.done()}:
             await asyncio.wait(tasks)
 
     background.run(settle())

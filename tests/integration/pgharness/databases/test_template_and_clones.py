@@ -9,9 +9,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from pgharness import ledger
 from pgharness.config import Config
-from pgharness.databases import Databases, worker_database_name
+from pgharness.databases import ledger
+from pgharness.databases.databases import Databases
+from pgharness.databases.names import worker_database_name
 from pgharness.errors import SchemaError
 from pgharness.schema.find import find
 from pgharness.server.base import Server

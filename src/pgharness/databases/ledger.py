@@ -24,8 +24,8 @@ from typing import Any, Literal, TypeAlias
 import asyncpg
 import asyncpg.prepared_stmt
 
-from pgharness import database_problems as problems
-from pgharness.names import run_of
+from pgharness.databases import problems
+from pgharness.databases.names import run_of
 from pgharness.schema.sql import quoted
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -123,7 +123,7 @@ async def entry(connection: Connection, name: str, where: str) -> Entry | None:
     """
     for found in await entries(connection, name):
         if not found.ours:
-            raise problems.foreign(name, where)
+            raise problems.not_ours(name, where)
         return found
     return None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from pgharness import ledger
-from pgharness.ledger import BIRTHMARK, Connection, Mark
+from pgharness.databases import ledger
+from pgharness.databases.ledger import BIRTHMARK, Connection, Mark
 from pgharness.schema.sql import quoted
 from pgharness.server.base import Server
 

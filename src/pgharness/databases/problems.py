@@ -12,7 +12,7 @@ from pgharness.schema.sql import postgres_says
 from pgharness.server.base import Address
 
 
-def foreign(name: str, where: str) -> DatabaseError:
+def not_ours(name: str, where: str) -> DatabaseError:
     return DatabaseError(
         f"database {name!r} exists on {where}, and the harness did not make it.",
         cause="It carries no mark of the harness, so it is left alone.",

@@ -7,9 +7,8 @@ import dataclasses
 
 import asyncpg
 
-from pgharness import database_problems as problems
-from pgharness import ledger, names
-from pgharness.ledger import BIRTHMARK, Connection, Mark
+from pgharness.databases import ledger, names, problems
+from pgharness.databases.ledger import BIRTHMARK, Connection, Mark
 from pgharness.schema.sql import quoted
 
 _TOUCH_SECONDS = 3600

@@ -17,21 +17,18 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from pgharness import cloning, ledger, names
-from pgharness import database_problems as problems
 from pgharness.config import Config
-from pgharness.ledger import BIRTHMARK, Connection, Mark
-from pgharness.names import worker_database_name
+from pgharness.databases import cloning, ledger, names, problems
+from pgharness.databases.ahead import ClonesAhead
+from pgharness.databases.ledger import BIRTHMARK, Connection, Mark
+from pgharness.databases.names import worker_database_name
+from pgharness.databases.templates import TemplateSite
 from pgharness.schema.find import Schema
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.background import background
 from pgharness.server.base import Server
-from pgharness.templates import TemplateSite
-from pgharness.workshop import Workshop
 
 T = TypeVar("T")
-
-__all__ = ["Databases", "Template", "worker_database_name"]
 
 _seconds = functools.partial(time.perf_counter)  # freezegun replaces the function, not what holds it
 _CLOSE_SECONDS = 30.0
@@ -67,7 +64,7 @@ class Databases:
         self._build_wait = build_wait
         self._connection: Connection | None = None
         self._source: cloning.Source | None = None
-        self._workshops: dict[str, Workshop] = {}
+        self._clones: dict[str, ClonesAhead] = {}
         self._empty = 0
         self._lock = threading.RLock()
 
@@ -100,9 +97,9 @@ class Databases:
                 background.run(self._leave(connection), _CLOSE_SECONDS)
 
     async def _leave(self, connection: Connection) -> None:
-        for workshop in self._workshops.values():
-            await workshop.close()
-        self._workshops.clear()
+        for clones in self._clones.values():
+            await clones.close()
+        self._clones.clear()
         await connection.close(timeout=5)
 
     def template(self, schema: Schema) -> Template:
@@ -138,21 +135,21 @@ class Databases:
         Raises:
             DatabaseError: The server refuses, or connections to the database do not end.
         """
-        self._ask(self._workshop(worker).replace())
+        self._ask(self._clones_of(worker).replace())
 
     def stock(self, worker: str) -> None:
         """Begin to make what `restore` will need, without waiting for it."""
-        self._ask(self._workshop(worker).stock())
+        self._ask(self._clones_of(worker).stock())
 
     def keep(self, worker: str, level: int) -> None:
         """Make the clones of ``worker`` from its database as it stands; connections to it end.
 
-        ``level`` is that of `Workshop.keep`.
+        ``level`` is that of `ClonesAhead.keep`.
 
         Raises:
             DatabaseError: The server refuses, or connections to the database do not end.
         """
-        self._ask(self._workshop(worker).keep(level))
+        self._ask(self._clones_of(worker).keep(level))
 
     def forget(self, worker: str, level: int) -> None:
         """As `restore`, from what stood before `keep`.
@@ -160,13 +157,13 @@ class Databases:
         Raises:
             DatabaseError: The server refuses, or connections to the database do not end.
         """
-        self._ask(self._workshop(worker).forget(level))
+        self._ask(self._clones_of(worker).forget(level))
 
-    def _workshop(self, worker: str) -> Workshop:
+    def _clones_of(self, worker: str) -> ClonesAhead:
         with self._lock:
-            if worker not in self._workshops:
-                self._workshops[worker] = Workshop(self.server, self._template(), self._run, worker)
-            return self._workshops[worker]
+            if worker not in self._clones:
+                self._clones[worker] = ClonesAhead(self.server, self._template(), self._run, worker)
+            return self._clones[worker]
 
     def drop(self, worker: str) -> None:
         """Drop the database of ``worker``, whoever is connected, and what was made ahead for it.
@@ -231,13 +228,13 @@ class Databases:
 
     async def _close(self, connection: Connection) -> None:
         try:
-            for workshop in self._workshops.values():
-                await workshop.close()
+            for clones in self._clones.values():
+                await clones.close()
             for found in await ledger.entries(connection):
                 if found.run == self._run:
                     await ledger.drop(connection, found.name, self._where)
         finally:
-            self._workshops.clear()
+            self._clones.clear()
             await connection.close(timeout=5)
 
     def _build_once(self, site: TemplateSite, schema: Schema) -> bool:
@@ -265,9 +262,9 @@ class Databases:
 
     async def _drop(self, worker: str) -> None:
         connection = self._open_connection()
-        workshop = self._workshops.pop(worker, None)
-        if workshop is not None:
-            await workshop.close()
+        clones = self._clones.pop(worker, None)
+        if clones is not None:
+            await clones.close()
         await ledger.drop(connection, worker_database_name(self._run, worker), self._where)
         for found in await ledger.entries(connection):
             if names.is_spare(found.name, self._run, worker):

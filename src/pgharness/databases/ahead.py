@@ -11,9 +11,8 @@ from typing import Any
 import asyncpg
 import asyncpg.prepared_stmt
 
-from pgharness import cloning, ledger, names
-from pgharness import database_problems as problems
-from pgharness.ledger import Connection
+from pgharness.databases import cloning, ledger, names, problems
+from pgharness.databases.ledger import Connection
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.base import Server
 
@@ -22,8 +21,8 @@ _MOST_USED = 4
 _AFTERWARDS = 0.001
 
 
-class _Hand:
-    """One of the workshop's connections, opened when first used, and anew if it was lost."""
+class _LazyConnection:
+    """A connection that is opened when first used, and anew if it was lost."""
 
     def __init__(self, server: Server, label: str) -> None:
         self._server = server
@@ -50,7 +49,7 @@ class _Hand:
                 await self._connection.close(timeout=5)
 
 
-class Workshop:
+class ClonesAhead:
     """Replaces one worker's database by a fresh clone of the same name. Runs on the background loop.
 
     What a test waits for is the end of its connections and two renames, some 2 ms. Clones are made
@@ -66,14 +65,14 @@ class Workshop:
         self._run = run
         self._worker = worker
         self._name = names.worker_database_name(run, worker)
-        self._swapper, self._maker, self._dropper = (_Hand(server, label) for _ in range(3))
+        self._swapper, self._maker, self._dropper = (_LazyConnection(server, label) for _ in range(3))
         self._ahead = 1
         self._spares: list[str] = []
         self._used: list[str] = []
         self._making: asyncio.Task[None] | None = None
         self._dropping: asyncio.Task[None] | None = None
         self._standing = False
-        """Whether a database that this workshop has made bears the worker's name."""
+        """Whether a database that was made here bears the worker's name."""
         self._number = 0
         self._swapping = asyncio.Lock()
         self._cloning = asyncio.Lock()
@@ -137,8 +136,8 @@ class Workshop:
             self._closed = True
             if under_way := {task for task in (self._making, self._dropping) if task is not None}:
                 await asyncio.wait(under_way)
-            for hand in (self._swapper, self._maker, self._dropper):
-                await hand.close()
+            for connection in (self._swapper, self._maker, self._dropper):
+                await connection.close()
 
     async def _take(self) -> str:
         """A clone made ahead; waits for one if there is none."""
