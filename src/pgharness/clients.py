@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def pg_app(request: pytest.FixtureRequest) -> Any:
     """The application named by ``pg_app``, made once per worker. Override it to build it otherwise."""
     harness = harness_of(request)
-    from pgharness.web import load  # noqa: PLC0415 - loads httpx
+    from pgharness.web.app import load  # noqa: PLC0415 - loads httpx
 
     if harness.app is None:
         config = harness.config
@@ -34,7 +34,7 @@ def pg_app(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def app(pg_app: Any) -> Iterator[Any]:
     """The application the clients talk to; its ``dependency_overrides`` are restored after the test."""
-    from pgharness.web import overrides_restored  # noqa: PLC0415 - loads httpx
+    from pgharness.web.app import overrides_restored  # noqa: PLC0415 - loads httpx
 
     with overrides_restored(pg_app):
         yield pg_app
@@ -55,7 +55,7 @@ def client(
     """An `httpx.AsyncClient` that talks to the app in this process, its lifespan run."""
     import httpx  # noqa: PLC0415 - only tests that ask
 
-    from pgharness.web import AppTransport, Lifespan  # noqa: PLC0415 - the same
+    from pgharness.web.app import AppTransport, Lifespan  # noqa: PLC0415 - the same
 
     options: dict[str, Any] = {"base_url": "http://testserver", **pg_client_options}
     lifespan = Lifespan(app)

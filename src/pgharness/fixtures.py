@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgharness import asking, loops
+from pgharness import asking
 from pgharness.harness import FAILED, harness_of
+from pgharness.web import loops
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -91,7 +92,7 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def _overrides_restored(app: Any) -> contextlib.AbstractContextManager[None]:
     """For a test that sets one on the app it has imported, past the fixture."""
-    from pgharness.web import overrides_restored  # noqa: PLC0415 - loads httpx
+    from pgharness.web.app import overrides_restored  # noqa: PLC0415 - loads httpx
 
     return overrides_restored(app)
 

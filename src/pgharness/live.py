@@ -12,7 +12,7 @@ from pgharness.errors import ConfigError
 
 if TYPE_CHECKING:
     from pgharness.fixtures import Database
-    from pgharness.serving import ServerLog
+    from pgharness.web.serving import ServerLog
 
 LOG: pytest.StashKey[ServerLog] = pytest.StashKey()
 
@@ -32,7 +32,7 @@ class LiveServer:
 @pytest.fixture
 def live_server(request: pytest.FixtureRequest, app: Any, pg_database: Database) -> Iterator[LiveServer]:
     """The app under uvicorn on a free loopback port, its lifespan run; the test has real commits."""
-    from pgharness.serving import AppServer  # noqa: PLC0415 - only tests that ask
+    from pgharness.web.serving import AppServer  # noqa: PLC0415 - only tests that ask
 
     if pg_database.isolation != "database":  # asked for too late for the harness to choose
         raise ConfigError.live_server_rolled_back(request.node.nodeid)

@@ -143,7 +143,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _load_app(harness: Harness) -> None:
     """Import the app before the first test, so that a wrong path is said once and not per test."""
-    from pgharness.web import load  # noqa: PLC0415 - loads httpx
+    from pgharness.web.app import load  # noqa: PLC0415 - loads httpx
 
     if harness.app is None and harness.config.app:
         harness.app = load(harness.config.app, harness.config.sources["app"])

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.pool import NullPool
 
-from pgharness import loops
 from pgharness.server.background import background
+from pgharness.web import loops
 
 _CLOSE_SECONDS = 10.0
 _DRIVERS = ("asyncpg", "psycopg")

@@ -17,8 +17,8 @@ from pgharness.isolation.commands import HOLDERS
 from pgharness.isolation.foreign import connect_unwatched
 from pgharness.isolation.origin import origin
 from pgharness.isolation.target import Target
-from pgharness.loops import run_on
 from pgharness.server.background import background
+from pgharness.web.loops import run_on
 
 _SECONDS = 5.0
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"

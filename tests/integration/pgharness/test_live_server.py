@@ -23,7 +23,7 @@ from pgharness import guard
 from pgharness.errors import ConfigError
 from pgharness.fixtures import Database
 from pgharness.live import LiveServer
-from pgharness.serving import AppServer
+from pgharness.web.serving import AppServer
 
 logger = logging.getLogger("shop")
 

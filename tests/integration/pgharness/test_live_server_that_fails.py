@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from pgharness.errors import AppError
 from pgharness.fixtures import Database
-from pgharness.serving import AppServer
+from pgharness.web.serving import AppServer
 
 
 def test_a_lifespan_that_fails_is_named() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgharness import loops
 from pgharness.server.background import BackgroundLoop
+from pgharness.web import loops
 
 
 @pytest.fixture

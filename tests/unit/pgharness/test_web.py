@@ -14,7 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Router
 
 from pgharness.errors import AppError
-from pgharness.web import load, overrides_restored
+from pgharness.web.app import load, overrides_restored
 
 MODULE = """
 from starlette.applications import Starlette

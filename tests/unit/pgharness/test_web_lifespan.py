@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pgharness.errors import AppError
-from pgharness.web import AppTransport, Lifespan
+from pgharness.web.app import AppTransport, Lifespan
 
 
 class Journal:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from pgharness.errors import AppError
-from pgharness.loops import run_on
+from pgharness.web.loops import run_on
 
 _STOP_SECONDS = 30.0
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pgharness import guard
 from pgharness.errors import AppError
-from pgharness.web import Lifespan
+from pgharness.web.app import Lifespan
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0

@@ -1,0 +1,1 @@
+"""The application under test: found, its lifespan run, and served, in this process."""
