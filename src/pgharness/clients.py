@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgharness import guard
 from pgharness.harness import harness_of
+from pgharness.tiers import guard
 
 if TYPE_CHECKING:
     import httpx
     import respx
 
     from pgharness.fixtures import Database
-    from pgharness.http import ExternalHttp
+    from pgharness.tiers.http import ExternalHttp
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pgharness import guard
 from pgharness.config import Config
 from pgharness.databases.names import worker_database_name
 from pgharness.errors import ConfigError, HarnessError
 from pgharness.report import Pyramid
 from pgharness.server.base import Address
+from pgharness.tiers import guard
 
 KEY: pytest.StashKey[Harness] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
@@ -159,7 +159,7 @@ class Harness:
     def get_http(self) -> Any:
         """The respx router of this process, patched into httpx when first asked for."""
         if self.http is None:
-            from pgharness.http import ExternalHttp  # noqa: PLC0415 - loads httpx and respx
+            from pgharness.tiers.http import ExternalHttp  # noqa: PLC0415 - loads httpx and respx
 
             self.http = ExternalHttp()
             self.http.start()

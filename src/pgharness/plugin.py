@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pgharness import asking, guard, report
+from pgharness import asking, report
 from pgharness.clients import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     app,
     client,
@@ -40,9 +40,10 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
 )
 from pgharness.harness import FAILED, KEY, Harness, usage_error
 from pgharness.live import add_log, live_server  # noqa: F401 - the same
+from pgharness.tiers import TIERS, Tier, guard, tier_of
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
-_TIER: pytest.StashKey[guard.Tier | None] = pytest.StashKey()
+_TIER: pytest.StashKey[Tier | None] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "the database; how its changes are undone, what it may reach besides PostgreSQL, and whether its ids "
         "begin where the template's end (pgharness).",
     )
-    for tier in guard.TIERS:
+    for tier in TIERS:
         config.addinivalue_line("markers", f"{tier}: a test below tests/{tier} (pgharness).")
     if KEY not in config.stash:  # loaded by a conftest, too late for the environment of what it imports
         _resolve(config, config.option)
@@ -93,7 +94,7 @@ def _interrupt(_signum: int, _frame: object) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark the tier before ``-m`` selects."""
-    if item.config.stash[KEY].config.is_adopted and (tier := guard.tier_of(item.path, item.config.rootpath)):
+    if item.config.stash[KEY].config.is_adopted and (tier := tier_of(item.path, item.config.rootpath)):
         item.add_marker(tier)
 
 
@@ -117,7 +118,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _place(item: pytest.Item, root: Path, named: list[str]) -> None:
     """Know the tier of ``item``, and isolate it if it asks for the database."""
-    tier = item.stash[_TIER] = guard.tier_of(item.path, root)
+    tier = item.stash[_TIER] = tier_of(item.path, root)
     asks = bool(named) or tier in ("integration", "api") or item.get_closest_marker("pg") is not None
     if asks and hasattr(item, "fixturenames"):
         item.stash[_ISOLATED] = True
@@ -294,6 +295,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     for entry in reports:
         if isinstance(entry, pytest.TestReport):
-            tier = guard.tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
+            tier = tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
             harness.pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
     terminalreporter.write_line(harness.pyramid.summary(facts))

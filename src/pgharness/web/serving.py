@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-from pgharness import guard
 from pgharness.errors import AppError
+from pgharness.tiers import guard
 from pgharness.web.app import Lifespan
 
 _START_SECONDS = 30.0

@@ -10,7 +10,7 @@ import pytest
 import respx
 
 from pgharness.errors import TierError
-from pgharness.http import ExternalHttp, UnroutedRequestError
+from pgharness.tiers.http import ExternalHttp, UnroutedRequestError
 
 ORDERS = "https://api.example.com/orders"
 

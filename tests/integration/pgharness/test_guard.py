@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pgharness import guard
 from pgharness.errors import TierError
-from pgharness.guard import Policy
+from pgharness.tiers import guard
+from pgharness.tiers.guard import Policy
 
 
 @contextlib.contextmanager

@@ -19,10 +19,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from starlette.responses import StreamingResponse
 
-from pgharness import guard
 from pgharness.errors import ConfigError
 from pgharness.fixtures import Database
 from pgharness.live import LiveServer
+from pgharness.tiers import guard
 from pgharness.web.serving import AppServer
 
 logger = logging.getLogger("shop")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pgharness import guard
 from pgharness.errors import TierError
-from pgharness.guard import Policy, Tier, allowed_hosts, tier_of
+from pgharness.tiers import Tier, guard, tier_of
+from pgharness.tiers.guard import Policy, allowed_hosts
 
 ROOT = Path("/project")
 

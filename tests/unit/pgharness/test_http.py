@@ -9,7 +9,7 @@ import pytest
 from respx.models import AllMockedAssertionError, PassThrough
 
 from pgharness.errors import TierError
-from pgharness.http import ExternalHttp, UnroutedRequestError
+from pgharness.tiers.http import ExternalHttp, UnroutedRequestError
 
 ORDERS = "https://api.example.com/orders"
 

@@ -1,4 +1,4 @@
-"""What each tier may touch: sockets, by the directory a test lies in.
+"""What each tier may touch: sockets.
 
 Python's sockets are watched where they connect, look up a name or send; libpq opens its own, so
 psycopg is watched where it connects.
@@ -7,31 +7,16 @@ psycopg is watched where it connects.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pgharness.errors import TierError
+from pgharness.tiers.tier import Tier
 
-Tier = Literal["unit", "integration", "api"]
-TIERS: tuple[Tier, ...] = ("unit", "integration", "api")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
 _ANY_PORT = (None, 0, "")
-
-
-def tier_of(path: Path, root: Path) -> Tier | None:
-    """The tier of a test file: the first directory below a ``tests`` that names one."""
-    try:
-        parts = path.relative_to(root).parts[:-1]
-    except ValueError:
-        parts = path.parts[:-1]
-    for parent, name in itertools.pairwise(parts):
-        if parent in ("tests", "test") and name in TIERS:
-            return name
-    return None
 
 
 @dataclasses.dataclass(slots=True)

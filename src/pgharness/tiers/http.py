@@ -41,7 +41,7 @@ class ExternalHttp(respx.MockRouter):
     def start(self) -> None:
         super().start()
         if importlib.util.find_spec("httpcore2") is not None:
-            from pgharness.httpx2_mocker import mocker  # noqa: PLC0415 - loads httpcore2
+            from pgharness.tiers.httpx2_mocker import mocker  # noqa: PLC0415 - loads httpcore2
 
             self._second = mocker()
             self._second.register(self)
