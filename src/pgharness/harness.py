@@ -16,7 +16,7 @@ import pytest
 from pgharness.config import Config
 from pgharness.databases.names import worker_database_name
 from pgharness.errors import ConfigError, HarnessError
-from pgharness.report import Pyramid
+from pgharness.report.terminal import Pyramid
 from pgharness.server.base import Address
 from pgharness.tiers import guard
 

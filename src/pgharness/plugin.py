@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pgharness import asking, report
+from pgharness import asking
 from pgharness.clients import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     app,
     client,
@@ -40,6 +40,7 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
 )
 from pgharness.harness import FAILED, KEY, Harness, usage_error
 from pgharness.live import add_log, live_server  # noqa: F401 - the same
+from pgharness.report import terminal
 from pgharness.tiers import TIERS, Tier, guard, tier_of
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
@@ -156,7 +157,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if facts is None or config.get_verbosity() < 0:
         return []
     harness.announced = True
-    return [report.header(facts)]
+    return [terminal.header(facts)]
 
 
 def _loop_note(config: pytest.Config, items: list[pytest.Item]) -> str:
@@ -168,7 +169,7 @@ def _loop_note(config: pytest.Config, items: list[pytest.Item]) -> str:
     if scope not in ("session", "package", "module"):
         for item in items:
             if item.stash.get(_ISOLATED, False) and getattr(item, "_loop_scope", "") == "function":
-                return report.SLOW_LOOPS
+                return terminal.SLOW_LOOPS
     return ""
 
 
@@ -191,7 +192,7 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
         reporter: Any = node.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and reporter.verbosity >= 0:
             reporter.ensure_newline()
-            reporter.write_line(report.header(run.facts))
+            reporter.write_line(terminal.header(run.facts))
 
 
 # -- tests ------------------------------------------------------------------------------------------------
@@ -291,7 +292,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if facts is None:
         port = str(harness.address.port)
         if harness.config.env and any(port in getattr(entry, "longreprtext", "") for entry in reports):
-            terminalreporter.write_line(report.NOT_STARTED)
+            terminalreporter.write_line(terminal.NOT_STARTED)
         return
     for entry in reports:
         if isinstance(entry, pytest.TestReport):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pgharness.report import EMPTY
+from pgharness.report.terminal import EMPTY
 from tests.integration.pgharness.conftest import MakeProject
 
 HEADER = r"pg: [\d.]+ at [\w.]+:\d+, template [0-9a-f]{6} (hit|built) in \d+ ms"

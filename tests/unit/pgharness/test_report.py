@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgharness.report import SLOW_LOOPS, Pyramid, header
+from pgharness.report.terminal import SLOW_LOOPS, Pyramid, header
 from pgharness.run import Facts, ServerFacts
 from pgharness.server.base import Address
 
