@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pgharness.errors import ConfigError, HarnessError
-from pgharness.harness import KEY, Harness, usage_error
+from pgharness.runs.harness import KEY, Harness, usage_error
 
 USAGE = """\
 usage: pgharness run [PYTEST-OPTION ...] -- COMMAND [ARGUMENT ...]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgharness.harness import harness_of
+from pgharness.runs.harness import harness_of
 from pgharness.tiers import guard
 
 if TYPE_CHECKING:

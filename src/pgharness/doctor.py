@@ -8,7 +8,7 @@ import time
 
 from pgharness.config import Config
 from pgharness.errors import HarnessError, ServerError
-from pgharness.harness import Harness
+from pgharness.runs.harness import Harness
 from pgharness.schema.find import find
 from pgharness.server.choose import reserve, start
 

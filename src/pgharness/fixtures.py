@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgharness import asking
-from pgharness.harness import FAILED, harness_of
+from pgharness.runs import database_use
+from pgharness.runs.harness import FAILED, harness_of
 from pgharness.web import loops
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
-    from pgharness.run import ServerFacts
-    from pgharness.worker import Worker
+    from pgharness.runs.run import ServerFacts
+    from pgharness.runs.worker import Worker
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
     """The isolation of one test: set up before its other fixtures, ended after them."""
     harness = harness_of(request)
     item = request.node
-    asked = asking.asked(item, harness.config.isolation)
-    reset = asked.reset_sequences
+    wanted = database_use.requested(item, harness.config.isolation)
+    reset = wanted.reset_sequences
     if reset is None:
         reset = harness.config.reset_sequences == "on"
     worker = harness.get_worker()
@@ -81,13 +81,13 @@ def _pg_test(request: pytest.FixtureRequest) -> Iterator[str]:
         stack.enter_context(
             worker.test(
                 item.nodeid,
-                asked.isolation,
+                wanted.isolation,
                 loop=loop,
                 reset_sequences=reset,
                 has_failed=lambda: item.stash.get(FAILED, False),
             )
         )
-        yield asked.isolation
+        yield wanted.isolation
 
 
 def _overrides_restored(app: Any) -> contextlib.AbstractContextManager[None]:
@@ -129,7 +129,7 @@ def _scope(request: pytest.FixtureRequest) -> Iterator[Database]:
     """The database while data is made for all tests of a module or class; undone after the last."""
     harness = harness_of(request)
     worker = harness.get_worker()
-    isolation = asking.asked_of_scope(request.node, request.session.items, harness.config.isolation)
+    isolation = database_use.requested_by_scope(request.node, request.session.items, harness.config.isolation)
     with worker.scope(request.node.nodeid, isolation), _fixtures_noted(request, worker):
         yield _database(worker.database.server, worker.database.name, isolation)
 

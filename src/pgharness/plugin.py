@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from pgharness import asking
 from pgharness.clients import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     app,
     client,
@@ -38,9 +37,10 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
     pg_server,
     pg_session_options,
 )
-from pgharness.harness import FAILED, KEY, Harness, usage_error
 from pgharness.live import add_log, live_server  # noqa: F401 - the same
 from pgharness.report import terminal
+from pgharness.runs import database_use
+from pgharness.runs.harness import FAILED, KEY, Harness, usage_error
 from pgharness.tiers import TIERS, Tier, guard, tier_of
 
 _ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
@@ -102,13 +102,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     harness = config.stash[KEY]
-    named = {item: asking.database_fixtures(item) for item in items}
+    named = {item: database_use.database_fixtures(item) for item in items}
     if not (harness.config.is_adopted or any(named.values())):
         return  # installed, and not used by this project
     try:
         for item in items:
             _place(item, config.rootpath, named[item])
-            asking.asked(item, harness.config.isolation)
+            database_use.requested(item, harness.config.isolation)
         unit = [item for item in items if item.stash[_TIER] == "unit" and named[item]]
         if unit:
             raise TierError.unit_asks_for_database((item.nodeid, named[item][0]) for item in unit)
@@ -123,21 +123,22 @@ def _place(item: pytest.Item, root: Path, named: list[str]) -> None:
     asks = bool(named) or tier in ("integration", "api") or item.get_closest_marker("pg") is not None
     if asks and hasattr(item, "fixturenames"):
         item.stash[_ISOLATED] = True
-        asking.isolate(item)
+        database_use.isolate(item)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal reports on the collection, and xdist to the controller
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     harness = config.stash[KEY]
-    if config.option.collectonly or not any(item.stash.get(_ISOLATED, False) for item in session.items):
+    isolated = [item for item in session.items if item.stash.get(_ISOLATED, False)]
+    if config.option.collectonly or not isolated:
         return
     try:
         harness.get_worker()  # from here on engines join, also those of fixtures of wider scope
         if any("pg_app" in getattr(item, "fixturenames", ()) for item in session.items):
             _load_app(harness)
-        if note := _loop_note(config, session.items):
-            harness.provider.note(note)
+        if database_use.pay_for_loops(config, isolated):
+            harness.provider.note(terminal.SLOW_LOOPS)
     except HarnessError as error:
         session.items.clear()
         harness.abort(error)
@@ -158,19 +159,6 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         return []
     harness.announced = True
     return [terminal.header(facts)]
-
-
-def _loop_note(config: pytest.Config, items: list[pytest.Item]) -> str:
-    """What to say if every test of pytest-asyncio pays for a loop of its own."""
-    try:
-        scope = config.getini("asyncio_default_test_loop_scope")
-    except ValueError:  # no pytest-asyncio, or one that does not have the setting yet
-        return ""
-    if scope not in ("session", "package", "module"):
-        for item in items:
-            if item.stash.get(_ISOLATED, False) and getattr(item, "_loop_scope", "") == "function":
-                return terminal.SLOW_LOOPS
-    return ""
 
 
 # -- xdist ----------------------------------------------------------------------------------------------
@@ -211,7 +199,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     guard.watch_psycopg()
     hosts: tuple[str, ...] = ()
     if tier != "unit":
-        hosts = asking.asked(item, harness.config.isolation).allow_hosts
+        hosts = database_use.requested(item, harness.config.isolation).allow_hosts
     policy = guard.Policy(item.nodeid, tier, frozenset() if tier == "unit" else harness.allowed(hosts))
     guard.current = policy
     try:

@@ -11,11 +11,11 @@ import pytest
 
 from pgharness.config import Config
 from pgharness.databases.databases import Databases
-from pgharness.harness import KEY
-from pgharness.run import ServerFacts, WorkerDatabase
+from pgharness.runs.harness import KEY
+from pgharness.runs.run import ServerFacts, WorkerDatabase
+from pgharness.runs.worker import Worker
 from pgharness.schema.find import find
 from pgharness.server.base import Address
-from pgharness.worker import Worker
 from tests.support.scratch_server import FoundServer
 
 

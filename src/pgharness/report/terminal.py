@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pgharness.run import Facts
+from pgharness.runs.run import Facts
 
 SLOW_LOOPS = 'a loop per test; asyncio_default_test_loop_scope = "session" is faster'
 EMPTY = "an empty database (there is no alembic.ini beside the pytest ini, no pg_metadata and no pg_sql)"

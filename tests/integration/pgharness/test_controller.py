@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pgharness.controller import Controller, RemoteRun
 from pgharness.errors import DatabaseError, HarnessError, SchemaError
-from pgharness.run import ServerFacts, WorkerDatabase
+from pgharness.runs.controller import Controller, RemoteRun
+from pgharness.runs.run import ServerFacts, WorkerDatabase
 from pgharness.server.base import Address
 
 pytestmark = pytest.mark.pg(allow_hosts=["unix:*"])

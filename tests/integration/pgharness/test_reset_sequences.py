@@ -11,8 +11,8 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from pgharness.databases.sequences import Restart, restart_of
+from pgharness.runs.worker import Worker
 from pgharness.server.base import Address
-from pgharness.worker import Worker
 from tests.integration.pgharness.conftest import MakeProject
 from tests.support.own_worker import OwnDatabases, own_databases, own_worker
 from tests.support.schema_projects import configure, execute, write

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pgharness.errors import ConfigError
-from pgharness.harness import marker
+from pgharness.runs.markers import marker
 
 
 class Item:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgharness.report.terminal import SLOW_LOOPS, Pyramid, header
-from pgharness.run import Facts, ServerFacts
+from pgharness.runs.run import Facts, ServerFacts
 from pgharness.server.base import Address
 
 SERVER = ServerFacts(

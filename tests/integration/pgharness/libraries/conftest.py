@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from pgharness.worker import Worker
+from pgharness.runs.worker import Worker
 from tests.support.library_models import EXTENSIONS, SCHEMAS
 from tests.support.own_worker import OwnDatabases, own_databases, own_worker
 from tests.support.schema_projects import ASYNC_ENV, alembic_project, configure, fetch, migration

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from pgharness.worker import Worker
+from pgharness.runs.worker import Worker
 from tests.support.library_models import Base, Billing, Invoice, Person
 
 

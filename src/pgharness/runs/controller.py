@@ -13,7 +13,7 @@ from multiprocessing.connection import Client, Listener
 from typing import Any
 
 from pgharness.errors import HarnessError
-from pgharness.run import Run, WorkerDatabase
+from pgharness.runs.run import Run, WorkerDatabase
 
 
 class Controller:

@@ -1,4 +1,4 @@
-"""Which tests ask for the database, and when in a test its isolation begins."""
+"""Which tests use the database, and when in a test its isolation begins."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 
 from pgharness.errors import ConfigError
-from pgharness.harness import DATABASE_FIXTURES, Asked, marker
+from pgharness.runs.markers import Requested, marker
 
+DATABASE_FIXTURES = frozenset(
+    (
+        *("client", "sync_client", "live_server", "db_session"),
+        *("pg_database", "pg_server", "pg_empty_database", "pg_module", "pg_class"),
+    )
+)
 _OURS = ("pgharness.fixtures", "pgharness.clients", "pgharness.live")
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
 
@@ -35,7 +41,7 @@ def _is_ours(chain: Any, name: str) -> bool:
     return False
 
 
-def asked(item: pytest.Item, default: str) -> Asked:
+def requested(item: pytest.Item, default: str) -> Requested:
     """What ``item`` asks for by its markers and fixtures; ``default`` is the isolation if neither says.
 
     Raises:
@@ -50,10 +56,11 @@ def asked(item: pytest.Item, default: str) -> Asked:
     return found._replace(isolation=wanted or default)
 
 
-def asked_of_scope(node: pytest.Collector, items: Iterable[pytest.Item], default: str) -> str:
+def requested_by_scope(node: pytest.Collector, items: Iterable[pytest.Item], default: str) -> str:
     """The isolation of data made for all tests of ``node``: real commits if any of them has them."""
     inside = (item for item in items if node in item.listchain() and database_fixtures(item))
-    return "database" if any(asked(item, default).isolation == "database" for item in inside) else "rollback"
+    isolations = {requested(item, default).isolation for item in inside}
+    return "database" if "database" in isolations else "rollback"
 
 
 def isolate(item: Any) -> None:
@@ -69,6 +76,17 @@ def isolate(item: Any) -> None:
             names.insert(index, "_pg_test")
             return
     names.append("_pg_test")
+
+
+def pay_for_loops(config: pytest.Config, items: Iterable[pytest.Item]) -> bool:
+    """Whether tests of pytest-asyncio among ``items`` each have a loop of their own to connect on."""
+    try:
+        scope = config.getini("asyncio_default_test_loop_scope")
+    except ValueError:  # no pytest-asyncio, or one that does not have the setting yet
+        return False
+    if scope in ("session", "package", "module"):
+        return False
+    return any(getattr(item, "_loop_scope", "") == "function" for item in items)
 
 
 def _definitions(item: Any) -> Any:

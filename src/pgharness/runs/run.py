@@ -1,6 +1,6 @@
 """One run of pytest: the server, the template and the workers' databases, each made when first needed.
 
-The controller owns the `Run`; xdist workers ask it (see `pgharness.controller`).
+The controller owns the `Run`; xdist workers ask it (see `pgharness.runs.controller`).
 """
 
 from __future__ import annotations

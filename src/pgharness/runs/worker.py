@@ -18,7 +18,7 @@ from pgharness.isolation.engines import Engines, Isolation
 from pgharness.isolation.foreign import connect_unwatched
 from pgharness.isolation.rollback import Rollback
 from pgharness.isolation.target import Target
-from pgharness.run import Provider, WorkerDatabase
+from pgharness.runs.run import Provider, WorkerDatabase
 from pgharness.server.background import background
 
 T = TypeVar("T")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from pgharness.config import Config
 from pgharness.databases.names import worker_database_name
-from pgharness.errors import ConfigError, HarnessError
+from pgharness.errors import HarnessError
 from pgharness.report.terminal import Pyramid
 from pgharness.server.base import Address
 from pgharness.tiers import guard
@@ -24,41 +24,6 @@ KEY: pytest.StashKey[Harness] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 """Set on a test that has failed."""
 _HANDOVER = "_PGHARNESS_RUN"
-DATABASE_FIXTURES = frozenset(
-    (
-        *("client", "sync_client", "live_server", "db_session"),
-        *("pg_database", "pg_server", "pg_empty_database", "pg_module", "pg_class"),
-    )
-)
-
-
-MARKER = 'isolation="rollback" or "database", allow_hosts=[...], reset_sequences=True'
-
-
-class Asked(NamedTuple):
-    """What the markers of a test ask for."""
-
-    isolation: str
-    allow_hosts: tuple[str, ...]
-    reset_sequences: bool | None
-    """None if no marker says."""
-
-
-def marker_arguments(
-    *,
-    isolation: str | None = None,
-    allow_hosts: tuple[str, ...] | list[str] = (),
-    reset_sequences: bool | None = None,
-) -> Any:
-    """The signature of ``@pytest.mark.pg``.
-
-    Args:
-        isolation: ``rollback`` or ``database``; default pg_isolation.
-        allow_hosts: What this test may reach besides PostgreSQL, as pg_allow_hosts.
-        reset_sequences: Whether the test begins with the sequences where the template left them;
-            default pg_reset_sequences.
-    """
-    return isolation, tuple(allow_hosts), reset_sequences
 
 
 class Harness:
@@ -81,7 +46,7 @@ class Harness:
         self._saved: dict[str, str | None] = {}
         handover = _handover(os.environ)
         if handover is None:
-            from pgharness.run import Run  # noqa: PLC0415 - not for a worker
+            from pgharness.runs.run import Run  # noqa: PLC0415 - not for a worker
 
             self.worker_name = "main"
             self.run = Run(config)
@@ -107,7 +72,7 @@ class Harness:
 
     def listen(self) -> None:
         """Answer xdist workers, and tell the ones to come how to ask."""
-        from pgharness.controller import Controller  # noqa: PLC0415 - only under xdist
+        from pgharness.runs.controller import Controller  # noqa: PLC0415 - only under xdist
 
         self.controller = Controller(self.run)
         address = self.address
@@ -128,7 +93,7 @@ class Harness:
         if self.run is not None:
             return self.run
         if self.remote is None:
-            from pgharness.controller import RemoteRun  # noqa: PLC0415 - only in workers
+            from pgharness.runs.controller import RemoteRun  # noqa: PLC0415 - only in workers
 
             self.remote = RemoteRun(self._handover["address"], bytes.fromhex(self._handover["key"]))
         return self.remote
@@ -136,7 +101,7 @@ class Harness:
     def get_worker(self) -> Any:
         """This process's `Worker`, its database cloned when first asked for."""
         if self.worker is None:
-            from pgharness.worker import Worker  # noqa: PLC0415 - loads SQLAlchemy
+            from pgharness.runs.worker import Worker  # noqa: PLC0415 - loads SQLAlchemy
 
             self.worker = Worker(self.worker_name, self.config, self.provider)
         return self.worker
@@ -213,37 +178,3 @@ def harness_of(request: pytest.FixtureRequest) -> Harness:
 
 def usage_error(error: HarnessError) -> pytest.UsageError:
     return pytest.UsageError(str(error))
-
-
-def marker(item: pytest.Item, default: str) -> Asked:
-    """What the markers of ``item`` ask for; ``default`` is the isolation if none says.
-
-    Raises:
-        ConfigError: A marker has other arguments than `marker_arguments`, or another value.
-    """
-    asked = Asked(default, (), None)
-    for mark in reversed(list(item.iter_markers("pg"))):
-        try:
-            wanted, more, reset = marker_arguments(*mark.args, **mark.kwargs)
-        except TypeError as error:
-            reason = str(error).partition(") ")[2]
-            raise ConfigError(
-                f"{item.nodeid}: @pytest.mark.pg {reason}.",
-                fix=[f"its arguments are {MARKER}"],
-            ) from None
-        if wanted not in (None, "rollback", "database"):
-            raise ConfigError(
-                f"{item.nodeid}: @pytest.mark.pg(isolation={wanted!r}) is not valid.",
-                fix=["use one of: rollback, database"],
-            )
-        if not isinstance(reset, bool | None):
-            raise ConfigError(
-                f"{item.nodeid}: @pytest.mark.pg(reset_sequences={reset!r}) is not valid.",
-                fix=["use one of: True, False"],
-            )
-        asked = Asked(
-            wanted or asked.isolation,
-            (*asked.allow_hosts, *more),
-            asked.reset_sequences if reset is None else reset,
-        )
-    return asked

@@ -1,0 +1,1 @@
+"""One run of pytest: its controller, its workers, and the tests that use a database."""
