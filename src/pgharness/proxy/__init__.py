@@ -1,0 +1,1 @@
+"""The one place that every connection passes: a process that speaks PostgreSQL's protocol."""

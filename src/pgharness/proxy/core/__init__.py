@@ -1,0 +1,1 @@
+"""What the proxy decides, without I/O: bytes in, bytes and decisions out."""

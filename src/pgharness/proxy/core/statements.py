@@ -1,0 +1,92 @@
+"""What a statement does, read from its text without a server.
+
+In doubt a statement counts as a write, and one whose grammar does not hold as a plain one, which the server
+refuses in its own words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from typing import Literal
+
+from pgharness.proxy.core.control import control
+from pgharness.proxy.core.effects import effects
+from pgharness.proxy.core.pieces import Piece
+from pgharness.proxy.core.set_configs import SetConfig, function_settings
+from pgharness.proxy.core.splitting import split
+
+__all__ = ["Kind", "SetConfig", "Statement", "function_settings", "read"]
+
+Kind = Literal[
+    "plain", "begin", "commit", "rollback", "savepoint", "release", "rollback to", "prepare transaction",
+    "commit prepared", "rollback prepared", "set transaction", "set characteristics", "set constraints", "set",
+    "reset", "reset all", "show", "discard", "listen", "unlisten", "notify", "prepare", "execute",
+    "deallocate", "declare", "fetch", "move", "close", "copy in", "copy out", "do", "call",
+]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a script."""
+
+    kind: Kind
+    text: str = ""
+    start: int = 0
+    verb: str = ""
+    name: str = ""
+    name_span: tuple[int, int] = (0, 0)
+    everything: bool = False
+    body: str = ""
+    isolation: str = ""
+    read_only: bool | None = None
+    deferrable: bool | None = None
+    chain: bool = False
+    snapshot: bool = False
+    is_local: bool = False
+    value: str | None = None
+    writes: bool = True
+    words: frozenset[str] = frozenset()
+    changes_schema: bool = False
+    changed_tables: frozenset[str] = frozenset()
+    read_tables: frozenset[str] = frozenset()
+    row_locks: bool = False
+    skips: bool = False
+    locks: bool = False
+    unlocks: bool = False
+    advisory: bool = False
+    notifies: bool = False
+    defers: bool = False
+    set_configs: tuple[SetConfig, ...] = ()
+    setting_like: frozenset[str] = frozenset()
+    temp_table: str = ""
+    temp_on_commit: Literal["", "drop", "delete rows"] = ""
+    hold: bool = False
+    outside: bool = False
+    adds_value: bool = False
+    ends_inside: bool = False
+    cluster: bool = False
+    terminates: bool = False
+    backend_pid: bool = False
+    unlock_all: bool = False
+
+
+@lru_cache(maxsize=4096)
+def read(script: str) -> tuple[Statement, ...]:
+    """The statements of ``script``, which semicolons divide; those with nothing in them are left out."""
+    return tuple(_statement(piece, text) for piece, text in split(script))
+
+
+def _statement(piece: Piece, text: str) -> Statement:
+    fields = control(piece) or {"kind": "plain"}
+    inner, analyzes = fields.pop("inner", 0), fields.pop("analyzes", False)
+    fields = effects(piece, fields["kind"], inner, analyzes=analyzes) | fields
+    if inner:
+        fields["body"] = text[piece.tokens[inner].start - piece.start :] if inner < len(piece.tokens) else ""
+    if fields["kind"] in ("notify", "set constraints"):
+        fields |= {"notifies": True} if fields["kind"] == "notify" else {"defers": True}
+    opened = 0
+    while piece.marks[opened] == "(":
+        opened += 1
+    verb = piece.value(opened) if opened < len(piece.tokens) else ""
+    return Statement(text=text, start=piece.start, verb=verb, **fields)

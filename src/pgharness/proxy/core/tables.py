@@ -1,0 +1,232 @@
+"""The tables that a statement names: those it changes and those it reads, each without its schema."""
+
+from __future__ import annotations
+
+from pgharness.proxy.core.pieces import RESERVED, Piece
+
+_ACTING = frozenset(("insert", "update", "delete", "merge"))
+_BEFORE_A_VERB = frozenset(
+    ("", ";", "then", "else", "begin", "loop", "atomic", "do", "also", "instead", "query", "in")
+)
+_CTE = frozenset(("as", "materialized"))
+_BEFORE_A_TABLE_COMMAND = frozenset(("(", "union", "intersect", "except", "all", "distinct", "as", ")"))
+_QUERIES = frozenset(("select", "values", "table", "with"))
+_LIST_ENDS = frozenset(
+    """where group having order limit offset fetch for union intersect except window returning set when
+    values into loop ;""".split()
+)
+_NOTED = (
+    frozenset(("(", ")", ",", "from", "join", "using", "select", "table", "recursive")) | _LIST_ENDS | _ACTING
+)
+
+
+def verbs(piece: Piece, first: int) -> frozenset[int]:
+    """Where INSERT, UPDATE, DELETE and MERGE are the verbs of a statement, and not columns or clauses."""
+    if piece.found.isdisjoint(_ACTING):
+        return frozenset()
+    marks = piece.marks
+    return frozenset(
+        at
+        for at, mark in enumerate(marks)
+        if mark in _ACTING and _acts(piece, at) and _begins(piece, at, first)
+    )
+
+
+def _acts(piece: Piece, at: int) -> bool:
+    verb, following = piece.marks[at : at + 2]
+    if verb == "update":
+        return following == "only" or (following != "set" and bool(piece.name(at + 1)))
+    return following == ("from" if verb == "delete" else "into")
+
+
+def _begins(piece: Piece, at: int, first: int) -> bool:
+    """Whether a statement may begin there, be it one in parentheses or behind WITH."""
+    marks = piece.marks
+    before = marks[at - 1] if at else ""
+    if at == first or before in _BEFORE_A_VERB:
+        return True
+    if before == "(":
+        return marks[at - 2] in _CTE or marks[at - 2] in ("do", "also", "instead")
+    if before == ")":
+        return marks[_opening(piece, at - 1) - 1] in _CTE
+    return marks[at - 2] in ("using", "set") and not piece.found.isdisjoint(("search", "cycle"))
+
+
+def _opening(piece: Piece, at: int) -> int:
+    """The parenthesis that the one there closes."""
+    depth = 0
+    for here in range(at, -1, -1):
+        mark = piece.marks[here]
+        depth += (mark == ")") - (mark == "(")
+        if not depth:
+            return here
+    return 0
+
+
+def tables(piece: Piece, first: int, acting: frozenset[int]) -> tuple[frozenset[str], frozenset[str]]:
+    """The tables that are changed and those that are read by the statement whose verb stands at ``first``."""
+    verb = piece.marks[0]
+    if verb == "truncate":
+        return frozenset(_truncated(piece)), frozenset()
+    if verb == "copy" and piece.marks[1] != "(":
+        name, end = piece.qualified(
+            1 + (piece.marks[1] == "binary" and piece.marks[2] not in ("(", ".", "from", "to"))
+        )
+        if piece.marks[end] == "(":
+            end = piece.past(end)
+        named = frozenset((name,)) - {""}
+        return (named, frozenset()) if piece.marks[end] == "from" else (frozenset(), named)
+    reader = _Reader(piece, first, acting)
+    reader.read()
+    return frozenset(reader.changed), frozenset(reader.seen)
+
+
+def _truncated(piece: Piece) -> set[str]:
+    at = 1 + (piece.marks[1] == "table")
+    names = set()
+    while True:
+        name, at = piece.qualified(at + (piece.marks[at] == "only"))
+        if not name:
+            return names
+        names.add(name)
+        at += piece.marks[at] == "*"
+        if piece.marks[at] != ",":
+            return names
+        at += 1
+
+
+class _Scope:
+    """What is known between two parentheses."""
+
+    __slots__ = ("cte", "ctes", "lists", "reads", "recursive", "uses")
+
+    def __init__(self, ctes: frozenset[str], *, lists: bool = False) -> None:
+        self.ctes = ctes
+        self.cte = ""
+        """The name that what is in these parentheses gets by WITH."""
+        self.lists = lists
+        """Tables follow upon a comma and JOIN."""
+        self.reads = lists
+        """FROM names tables."""
+        self.uses = False
+        """USING names tables."""
+        self.recursive = False
+
+
+class _Reader:
+    """Goes through a statement once, with a scope for each open parenthesis."""
+
+    def __init__(self, piece: Piece, first: int, acting: frozenset[int]) -> None:
+        self.piece = piece
+        self.first = first
+        self.acting = acting
+        self.changed: set[str] = set()
+        self.seen: set[str] = set()
+        self.scopes = [_Scope(frozenset())]
+        self.opening: set[int] = set()
+        """The parentheses in which a list of tables goes on."""
+
+    def read(self) -> None:
+        marks, noted = self.piece.marks, _NOTED
+        for at in [at for at, mark in enumerate(marks) if mark in noted]:
+            mark = marks[at]
+            scope = self.scopes[-1]
+            if mark == ",":
+                if scope.lists:
+                    self.item(at + 1)
+            elif mark == "(":
+                self.open(at)
+            elif mark == ")":
+                self.close()
+            elif mark == "select":
+                scope.reads, scope.lists = True, False
+            elif mark in _ACTING:
+                if at in self.acting:
+                    self.act(at)
+            elif mark in _LIST_ENDS:
+                scope.lists = False
+            elif mark == "recursive":
+                scope.recursive = True
+            else:
+                self.clause(at, mark, scope)
+
+    def clause(self, at: int, mark: str, scope: _Scope) -> None:
+        before = self.piece.marks[at - 1]
+        if mark == "from":
+            if scope.reads and before not in ("distinct", "rows", ".", "as") and at - 1 not in self.acting:
+                scope.lists = True
+                self.item(at + 1)
+        elif mark == "join":
+            if scope.lists:
+                self.item(at + 1)
+        elif mark == "using":
+            if scope.uses and not self.is_list_of_columns(at + 1):
+                scope.lists = True
+                self.item(at + 1)
+        elif at == self.first or before in _BEFORE_A_TABLE_COMMAND:
+            scope.lists = False
+            self.item(at + 1)
+
+    def item(self, at: int) -> None:
+        """A table, or what else can stand in its place."""
+        marks = self.piece.marks
+        while marks[at] in ("only", "lateral"):
+            at += 1
+        if marks[at] == "(":
+            self.opening.add(at)
+            return
+        if marks[at] == "rows" and marks[at + 1] == "from":
+            return
+        name, end = self.piece.qualified(at)
+        if name and marks[end] != "(" and not (end == at + 1 and name in self.scopes[-1].ctes):
+            self.seen.add(name)
+
+    def open(self, at: int) -> None:
+        marks, scope = self.piece.marks, self.scopes[-1]
+        goes_on = at in self.opening and marks[at + 1] not in _QUERIES
+        inner = _Scope(scope.ctes, lists=goes_on)
+        if marks[at - 1] in _CTE and (name := self.cte(at - 1)):
+            inner.cte = name
+            if scope.recursive:
+                scope.ctes |= {name}
+                inner.ctes |= {name}
+        self.scopes.append(inner)
+        if goes_on:
+            self.item(at + 1)
+
+    def cte(self, at: int) -> str:
+        """The name that WITH gives to what follows AS, which is at ``at`` or before."""
+        marks = self.piece.marks
+        at -= marks[at] == "materialized"
+        at -= marks[at] == "not"
+        if marks[at] != "as":
+            return ""
+        at -= 1
+        if marks[at] == ")":
+            at = _opening(self.piece, at) - 1
+        return self.piece.name(at) if at > 0 and marks[at - 1] in ("with", "recursive", ",") else ""
+
+    def close(self) -> None:
+        if len(self.scopes) > 1:
+            closed = self.scopes.pop()
+            if closed.cte:
+                self.scopes[-1].ctes |= {closed.cte}
+
+    def act(self, at: int) -> None:
+        marks, scope = self.piece.marks, self.scopes[-1]
+        verb = marks[at]
+        target = at + 1 + (verb != "update")
+        name, _ = self.piece.qualified(target + (marks[target] == "only"))
+        if marks[target : target + 2] == ["only", "("]:
+            name, _ = self.piece.qualified(target + 2)
+        self.changed |= {name} - {""}
+        if verb in ("update", "delete"):
+            self.seen |= {name} - {""}
+        scope.reads = verb in ("update", "delete")
+        scope.uses = verb in ("delete", "merge")
+        scope.lists = False
+
+    def is_list_of_columns(self, at: int) -> bool:
+        """Whether what follows USING are the columns of a JOIN."""
+        marks = self.piece.marks
+        return marks[at] == "(" and marks[at + 1] not in RESERVED and marks[at + 2] in (",", ")")
