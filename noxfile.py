@@ -22,7 +22,7 @@ nox.options.reuse_venv = "yes"
 
 TIERS = ("unit", "integration", "api")
 # The modules that adopters import from.
-PUBLIC = tuple(f"pgharness.{name}" for name in ("config", "errors", "fixtures", "live", "plugin"))
+PUBLIC = tuple(f"pgharness.{name}" for name in ("config", "errors", "fixtures", "plugin"))
 PARALLEL = ("-n", "auto", "--maxprocesses=4")
 # With the project's own dependencies; the others hold a dependency group alone.
 LOCKS = {

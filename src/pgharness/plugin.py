@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from pgharness.clients import (  # noqa: F401 - pytest finds fixtures by name in a plugin
+from pgharness.config import resolve
+from pgharness.config.options import declare
+from pgharness.errors import HarnessError, TierError
+from pgharness.fixtures.clients import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     app,
     client,
     external_http,
@@ -20,10 +23,7 @@ from pgharness.clients import (  # noqa: F401 - pytest finds fixtures by name in
     sync_client,
     with_lifespan,
 )
-from pgharness.config import resolve
-from pgharness.config.options import declare
-from pgharness.errors import HarnessError, TierError
-from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name in a plugin
+from pgharness.fixtures.database import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     _pg_class_connections,
     _pg_module_connections,
     _pg_package_connections,
@@ -37,7 +37,7 @@ from pgharness.fixtures import (  # noqa: F401 - pytest finds fixtures by name i
     pg_server,
     pg_session_options,
 )
-from pgharness.live import add_log, live_server  # noqa: F401 - the same
+from pgharness.fixtures.live import add_log, live_server  # noqa: F401 - the same
 from pgharness.report import terminal
 from pgharness.runs import database_use
 from pgharness.runs.harness import FAILED, KEY, Harness, usage_error

@@ -16,7 +16,7 @@ DATABASE_FIXTURES = frozenset(
         *("pg_database", "pg_server", "pg_empty_database", "pg_module", "pg_class"),
     )
 )
-_OURS = ("pgharness.fixtures", "pgharness.clients", "pgharness.live")
+_OURS = "pgharness.fixtures."
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
 
 
@@ -34,7 +34,7 @@ def database_fixtures(item: pytest.Item) -> list[str]:
 def _is_ours(chain: Any, name: str) -> bool:
     """Whether the last definition of ``chain`` is the harness's, or overrides it and asks for it."""
     for definition in reversed(chain):
-        if definition.func.__module__ in _OURS:
+        if (definition.func.__module__ or "").startswith(_OURS):
             return True
         if name not in definition.argnames:
             return False

@@ -20,8 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from starlette.responses import StreamingResponse
 
 from pgharness.errors import ConfigError
-from pgharness.fixtures import Database
-from pgharness.live import LiveServer
+from pgharness.fixtures import Database, LiveServer
 from pgharness.tiers import guard
 from pgharness.web.serving import AppServer
 

@@ -12,8 +12,8 @@ from types import FunctionType
 import pytest
 
 from docs import write_options
-from pgharness import clients, fixtures, live
 from pgharness.config.options import OPTIONS
+from pgharness.fixtures import clients, database, live
 from tests.support import project_files
 
 PAGES = [pytest.param(page, id=str(page.relative_to(project_files.ROOT))) for page in project_files.pages()]
@@ -26,13 +26,13 @@ def public_fixtures() -> set[str]:
 
 def definitions() -> dict[str, object]:
     """The fixtures a project may use, by name."""
-    found = {**vars(fixtures), **vars(clients), **vars(live)}
+    found = {**vars(database), **vars(clients), **vars(live)}
     return {name: value for name, value in found.items() if is_fixture(value) and not name.startswith("_")}
 
 
 def is_fixture(value: object) -> bool:
     """Before pytest 8.4 a fixture is a function with a mark, after it an object of its own."""
-    kind: type[object] = type(fixtures.pg_database)
+    kind: type[object] = type(database.pg_database)
     return isinstance(value, kind) and (kind is not FunctionType or hasattr(value, "_pytestfixturefunction"))
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pgharness.sessions import choose_driver
+from pgharness.fixtures.sessions import choose_driver
 
 ASYNCPG, PSYCOPG = "A={asyncpg_url}", "A={psycopg_url}"
 

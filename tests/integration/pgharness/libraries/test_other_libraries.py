@@ -23,8 +23,8 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelSession
 
 from pgharness.fixtures import Database
+from pgharness.fixtures.sessions import async_session, sync_session
 from pgharness.runs.worker import Worker
-from pgharness.sessions import async_session, sync_session
 from tests.support.library_models import Hero, Person
 
 # -- SQLModel -----------------------------------------------------------------------------------------
