@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from pgharness import doctor
+from pgharness.cli import doctor
+from pgharness.cli.doctor import Finding
 from pgharness.config.options import OPTIONS
-from pgharness.doctor import Finding
 from pgharness.fixtures import PgServer
 from tests.integration.pgharness.conftest import MakeProject
 from tests.support.project import Project

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from pgharness.cli import USAGE, main
+from pgharness.cli.main import USAGE, main
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"], ["run", "--help"], ["doctor", "-h"]])

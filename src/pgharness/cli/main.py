@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"pgharness {version('pgharness')}\n")
         return 0
     if command == "doctor":
-        from pgharness.doctor import examine  # noqa: PLC0415 - loads every backend
+        from pgharness.cli.doctor import examine  # noqa: PLC0415 - loads every backend
 
         return _with_harness(rest, examine)
     if command == "run" and "--" in rest:
@@ -177,7 +177,3 @@ def _has_terminal() -> bool:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())
