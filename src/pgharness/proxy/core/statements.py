@@ -10,11 +10,11 @@ import dataclasses
 from functools import lru_cache
 from typing import Literal
 
-from pgharness.proxy.core.control import control
-from pgharness.proxy.core.effects import effects
-from pgharness.proxy.core.pieces import Piece
-from pgharness.proxy.core.set_configs import SetConfig, function_settings
-from pgharness.proxy.core.splitting import split
+from pgharness.proxy.core.reading.control import control
+from pgharness.proxy.core.reading.effects import effects
+from pgharness.proxy.core.reading.pieces import Piece
+from pgharness.proxy.core.reading.set_configs import SetConfig, function_settings
+from pgharness.proxy.core.reading.splitting import split
 
 __all__ = ["Kind", "SetConfig", "Statement", "function_settings", "read"]
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from pgharness.proxy.core.literals import (
+from pgharness.proxy.core.reading.literals import (
     BODY,
     CONTINUED,
     ESCAPED,

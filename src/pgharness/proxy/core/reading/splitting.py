@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgharness.proxy.core.pieces import Piece
+from pgharness.proxy.core.reading.pieces import Piece
 from pgharness.proxy.core.tokens import Token, tokenize
 
 _SPACE = " \t\n\r\f\v"
 
 
 def split(script: str) -> Iterator[tuple[Piece, str]]:
-    """Each statement that is not empty, with its text: what is between the semicolons, comments included."""
+    """Each statement that is not empty, with its text: from its first token to the semicolon.
+
+    That is what PostgreSQL takes for the text of a statement: without the comments before it.
+    """
     tokens = tokenize(script)
-    start = first = 0
-    for at in [*_ends(tokens), len(tokens)]:
-        end = tokens[at].start if at < len(tokens) else len(script)
+    first = 0
+    for at in [*(_ends(tokens) if ";" in script else ()), len(tokens)]:
         if at > first:
-            raw = script[start:end]
-            text = raw.strip(_SPACE)
-            yield Piece(tokens[first:at], start + len(raw) - len(raw.lstrip(_SPACE))), text
-        first, start = at + 1, end + 1
+            start = tokens[first].start
+            end = tokens[at].start if at < len(tokens) else len(script)
+            yield Piece(tokens[first:at], start), script[start:end].rstrip(_SPACE)
+        first = at + 1
 
 
 def _ends(tokens: list[Token]) -> Iterator[int]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pgharness.proxy.core.assignments import reset, set_, show
-from pgharness.proxy.core.modes import modes
-from pgharness.proxy.core.pieces import Cursor, Piece
+from pgharness.proxy.core.reading.assignments import reset, set_, show
+from pgharness.proxy.core.reading.modes import modes
+from pgharness.proxy.core.reading.pieces import Cursor, Piece
 
 Fields = dict[str, Any]
 _DIRECTIONS = frozenset(
@@ -22,10 +22,19 @@ _DIRECTIONS = frozenset(
 def control(piece: Piece) -> Fields | None:
     """The fields that the grammar of the statement's first word gives; None for a plain statement."""
     if not (reader := _READERS.get(piece.marks[0])):
-        return None
+        return _uses(piece)
     cursor = Cursor(piece)
     fields = reader(cursor)
     return fields if fields is not None and (cursor.done or "inner" in fields) else None
+
+
+def _uses(piece: Piece) -> Fields | None:
+    """The cursor or the prepared statement that a plain statement names."""
+    for one, other, mark in (("current", "of", "where"), ("execute", "", "as")):
+        for at in piece.places(one):
+            if piece.marks[at - 1] == mark and (not other or piece.marks[at + 1] == other):
+                return _spanned("plain", Cursor(piece, at + 1 + bool(other)))
+    return None
 
 
 def _begin(c: Cursor) -> Fields | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgharness.proxy.core.pieces import RESERVED, Piece
+from pgharness.proxy.core.reading.pieces import RESERVED, Piece
 
 _ACTING = frozenset(("insert", "update", "delete", "merge"))
 _BEFORE_A_VERB = frozenset(

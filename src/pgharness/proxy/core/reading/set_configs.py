@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from pgharness.proxy.core.assignments import canonical, parameter
-from pgharness.proxy.core.pieces import Cursor, Piece
+from pgharness.proxy.core.reading.assignments import canonical, parameter
+from pgharness.proxy.core.reading.pieces import Cursor, Piece
 
 _TRUE = frozenset(("true", "t", "yes", "y", "on", "1"))
 _FALSE = frozenset(("false", "f", "no", "n", "off", "0"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgharness.proxy.core.literals import truncated
+from pgharness.proxy.core.reading.literals import truncated
 from pgharness.proxy.core.tokens import Token, tokenize
 
 RESERVED = frozenset(

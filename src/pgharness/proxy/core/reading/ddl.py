@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from pgharness.proxy.core.pieces import Piece
+from pgharness.proxy.core.reading.pieces import Piece
 
 _CREATES = frozenset(("or", "replace", "local", "global", "unlogged", "unique", "recursive"))
 _CLUSTER = frozenset(("role", "user", "group", "database", "tablespace"))
@@ -24,6 +25,7 @@ def ddl(piece: Piece, into: int) -> dict[str, Any]:
             "outside": _outside(piece, verb),
             "adds_value": piece.marks[:2] == ["alter", "type"] and _follows(piece, "add", "value"),
             "cluster": _is_of_cluster(piece, verb),
+            "ends_inside": verb == "create" and "procedure" in piece.marks[1:4] and ends_inside(piece),
             **(_temporary(piece) if verb == "create" else {}),
         }
     return _temporary_table(piece, into) if into else {}
@@ -31,18 +33,21 @@ def ddl(piece: Piece, into: int) -> dict[str, Any]:
 
 def ends_inside(piece: Piece) -> bool:
     """Whether the body of a DO or a procedure commits or rolls back."""
-    if piece.marks[0] != "do" and "procedure" not in piece.marks[:4]:
-        return False
-    return any(_ends(Piece.of(piece.value(at))) for at in piece.places("'"))
-
-
-def _ends(body: Piece) -> bool:
+    bodies = [Piece.of(piece.value(at)) for at in piece.places("'")]
     return any(
-        mark in ("commit", "rollback")
-        and body.marks[at - 1] in _BEFORE_A_STATEMENT
-        and body.marks[at + 1] in ("", ";", "and", "work", "transaction", "end")
-        for at, mark in enumerate(body.marks)
+        body.marks[at + 1] in ("", ";", "and", "work", "transaction", "end")
+        for body in bodies
+        for word in ("commit", "rollback")
+        for at in at_statements(body, word)
     )
+
+
+def at_statements(body: Piece, *words: str) -> Iterator[int]:
+    """Where a statement of a function begins with these words."""
+    for at in body.places(words[0]):
+        before = body.marks[at - 1] if at else ""
+        if before in _BEFORE_A_STATEMENT and body.marks[at : at + len(words)] == list(words):
+            yield at
 
 
 def _kind_of_object(piece: Piece) -> str:

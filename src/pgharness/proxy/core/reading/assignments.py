@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pgharness.proxy.core.modes import modes
-from pgharness.proxy.core.pieces import Cursor, quoted
+from pgharness.proxy.core.reading.modes import modes
+from pgharness.proxy.core.reading.pieces import Cursor, quoted
 
 _OLD_NAMES = {"sort_mem": "work_mem", "vacuum_mem": "maintenance_work_mem"}
 _LISTS_OF_NAMES = frozenset(

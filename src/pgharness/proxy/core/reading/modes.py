@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pgharness.proxy.core.pieces import Cursor
+from pgharness.proxy.core.reading.pieces import Cursor
 
 _LEVELS = (("read", "uncommitted"), ("read", "committed"), ("repeatable", "read"), ("serializable",))
 

@@ -1,0 +1,1 @@
+"""How a statement is read: its tokens in, the fields of a `Statement` out."""
