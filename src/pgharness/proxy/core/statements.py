@@ -20,15 +20,50 @@ __all__ = ["Kind", "SetConfig", "Statement", "function_settings", "read"]
 
 Kind = Literal[
     "plain", "begin", "commit", "rollback", "savepoint", "release", "rollback to", "prepare transaction",
-    "commit prepared", "rollback prepared", "set transaction", "set characteristics", "set constraints", "set",
-    "reset", "reset all", "show", "discard", "listen", "unlisten", "notify", "prepare", "execute",
+    "commit prepared", "rollback prepared", "set transaction", "set characteristics", "set constraints",
+    "set", "reset", "reset all", "show", "discard", "listen", "unlisten", "notify", "prepare", "execute",
     "deallocate", "declare", "fetch", "move", "close", "copy in", "copy out", "do", "call",
 ]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a script."""
+    """One statement of a script.
+
+    Attributes:
+        kind: What the proxy has to tell apart; all else is ``plain``.
+        text: The statement without the comments before it. It may end in a comment.
+        start: Where it stands in the script, in characters.
+        verb: Its first key word.
+        name: The savepoint, prepared statement, cursor, channel, transaction identifier or parameter; of
+            DISCARD what is thrown away. A plain statement has one where it uses a cursor (WHERE CURRENT OF)
+            or a prepared statement (EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE).
+        name_span: Where in ``text`` the name of a prepared statement or a cursor is written.
+        everything: DEALLOCATE ALL, CLOSE ALL and UNLISTEN *, which have no name.
+        body: The text of the statement that PREPARE, DECLARE, EXPLAIN or COPY holds; that of COPY with the
+            parenthesis and what follows.
+        isolation: The level that BEGIN or SET names.
+        value: The new value of SET where it is written out, and the identifier of a snapshot.
+        writes: It can change rows, the schema, sequences or large objects, whatever other functions do.
+        words: The functions that it may call, and other names before a parenthesis.
+        changes_schema: It is DDL, or makes a table by SELECT INTO.
+        changed_tables: The tables that it names as changed, without their schema.
+        read_tables: Those that it reads; the table of an UPDATE or DELETE is in both.
+        row_locks: FOR UPDATE and its kin.
+        skips: It does without a lock that another holds: SKIP LOCKED, NOWAIT and the functions that try.
+        locks: A call takes an advisory lock for the session; ``unlocks``: one gives such locks back;
+            ``advisory``: one has to do with advisory locks of any kind.
+        defers: It sets constraints to be checked at another time, or makes one deferrable.
+        set_configs: The calls of ``set_config``; of a DO also what SET and RESET in it change.
+        setting_like: The literals that may name a parameter, where ``set_config`` is called.
+        temp_table: The temporary table, view or sequence that it makes.
+        outside: It cannot run in a transaction block.
+        adds_value: ALTER TYPE ... ADD VALUE.
+        ends_inside: The body of a DO or of a procedure commits or rolls back.
+        cluster: It changes what all databases of the server share.
+        backend_pid: It is ``SELECT pg_backend_pid()`` and no more.
+        unlock_all: It is ``SELECT pg_advisory_unlock_all()`` and no more.
+    """
 
     kind: Kind
     text: str = ""

@@ -125,30 +125,22 @@ def _end_of_comment(text: str, start: int) -> int:
     return len(text)
 
 
-_KINDS: dict[str, TokenKind] = {"'": "string", '"': "quoted", **dict.fromkeys("0123456789", "number")}
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+_DECIMAL = frozenset("0123456789")
+_KINDS: dict[str, TokenKind] = {"'": "string", '"': "quoted", **dict.fromkeys(_DECIMAL, "number")}
 
 
 def _kind(raw: str) -> TokenKind | None:
     """What a token is that its first character does not tell; None for a comment and the end."""
     first, second = raw[:1], raw[1:2]
-    if raw.startswith("--") or not raw:
+    if not raw or raw.startswith("--") or (raw.startswith("/*") and _is_closed(raw)):
         return None
-    if raw.startswith("/*"):
-        return None if _is_closed(raw) else "op"
-    if first == "$" and second:
-        return "param" if second in "0123456789" else "string"
-    if first == ".":
-        return "number" if second in "0123456789" and second else "op"
-    if second == "'":
-        return "string" if first in "eEbBxXnN" else "op"
-    if second == "&" and first in "uU":
-        return "string" if raw[2] == "'" else "quoted"
-    return "word" if first not in _NO_WORDS else "op"
-
-
-_NO_WORDS = frozenset(map(chr, range(128))) - frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-)
+    if first in _LETTERS or not first.isascii():
+        quote = raw[2:3] if second == "&" else second
+        return _KINDS.get(quote, "word") if quote in ("'", '"') else "word"
+    if second in _DECIMAL and first in ".$":
+        return "number" if first == "." else "param"
+    return "string" if first == "$" and second else "op"
 
 
 def _is_closed(comment: str) -> bool:
@@ -163,14 +155,17 @@ def _value(kind: TokenKind, raw: str) -> str:
         return truncated(raw.translate(_UPPER))
     if kind == "quoted":
         return truncated(with_points(raw) if raw[0] in "uU" else _unquoted(raw))
-    if kind != "string":
-        return raw
+    return _string(raw) if kind == "string" else raw
+
+
+def _string(raw: str) -> str:
     if raw[0] in "eE":
         return escaped(raw[1:])
     if raw[0] in "uU":
         return with_points(raw)
     if raw[0] == "$":
-        return _undollared(raw)
+        tag = raw[: raw.index("$", 1) + 1]
+        return raw[len(tag) :].removesuffix(tag)
     return plain(raw if raw[0] == "'" else raw[1:])
 
 
@@ -178,9 +173,3 @@ def _unquoted(raw: str) -> str:
     body = raw[1:]
     closed = (len(body) - len(body.rstrip('"'))) % 2
     return (body[:-1] if closed else body).replace('""', '"')
-
-
-def _undollared(raw: str) -> str:
-    tag = raw[: raw.index("$", 1) + 1]
-    body = raw[len(tag) :]
-    return body.removesuffix(tag)

@@ -8,15 +8,19 @@ from pgharness.proxy.core.reading.modes import modes
 from pgharness.proxy.core.reading.pieces import Cursor, quoted
 
 _OLD_NAMES = {"sort_mem": "work_mem", "vacuum_mem": "maintenance_work_mem"}
-_LISTS_OF_NAMES = frozenset(
-    """local_preload_libraries search_path session_preload_libraries shared_preload_libraries
-    temp_tablespaces unix_socket_directories""".split()
-)
+_LISTS_OF_NAMES = frozenset((
+    "local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries",
+    "temp_tablespaces", "unix_socket_directories",
+))  # fmt: skip
 _SPECIAL = (
     (("time", "zone"), "timezone"),
-    (("transaction", "isolation", "level"), "transaction_isolation"),
     (("session", "authorization"), "session_authorization"),
+    (("schema",), "search_path"),
+    (("names",), "client_encoding"),
+    (("role",), "role"),
+    (("xml", "option"), "xmloption"),
 )
+_AFTER_A_PARAMETER = ("=", "to", ".", "from")
 
 
 def set_(c: Cursor) -> dict[str, Any] | None:
@@ -25,7 +29,7 @@ def set_(c: Cursor) -> dict[str, Any] | None:
     if c.take("constraints"):
         return _constraints(c)
     local = False
-    if c.following not in ("=", "to", ".", "from"):
+    if c.following not in _AFTER_A_PARAMETER:
         local = c.take("local")
         if not local and c.piece.marks[c.at : c.at + 2] not in (
             ["session", "characteristics"],
@@ -37,7 +41,7 @@ def set_(c: Cursor) -> dict[str, Any] | None:
     if c.take("transaction", "snapshot"):
         value = c.string()
         return None if value is None else _set("set transaction", "", local, value) | {"snapshot": True}
-    if c.mark == "transaction" and c.following not in ("=", "to", ".", "from"):
+    if c.mark == "transaction" and c.following not in _AFTER_A_PARAMETER:
         c.at += 1
         return _moded("set transaction", local, c)
     return assignment(c, local=local)
@@ -45,21 +49,20 @@ def set_(c: Cursor) -> dict[str, Any] | None:
 
 def assignment(c: Cursor, *, local: bool) -> dict[str, Any] | None:
     """What follows ``SET [LOCAL]``: a parameter and its value."""
-    if c.following in ("=", "to", ".", "from"):
+    if c.following in _AFTER_A_PARAMETER or not (name := special(c)):
         return _generic(c, local=local)
-    if c.take("time", "zone"):
-        return _set("set", "timezone", local, _zone(c))
-    if c.take("session", "authorization"):
-        return _set("set", "session_authorization", local, _one(c))
-    if word := c.take_any("schema", "role", "names"):
-        name = {"schema": "search_path", "names": "client_encoding"}.get(word, word)
-        if c.done and word != "names":
-            return None
-        value = _one(c) if not c.done else None
-        return _set("set", name, local, quoted(value) if value and word == "schema" else value)
-    if c.take("xml", "option"):
-        return _set("set", "xmloption", local, c.take_any("document", "content") or None)
-    return _generic(c, local=local)
+    if c.done and name != "client_encoding":
+        return None
+    value = _zone(c) if name == "timezone" else _one(c)
+    return _set("set", name, local, quoted(value) if value and name == "search_path" else value)
+
+
+def special(c: Cursor) -> str:
+    """Go past the words that stand for a parameter after SET, RESET and SHOW; empty if none are next."""
+    for words, name in _SPECIAL:
+        if c.take(*words):
+            return name
+    return ""
 
 
 def parameter(c: Cursor) -> str:
@@ -91,7 +94,9 @@ def show(c: Cursor) -> dict[str, Any] | None:
 
 
 def _shown(c: Cursor) -> str:
-    for words, name in _SPECIAL:
+    if c.take("transaction", "isolation", "level"):
+        return "transaction_isolation"
+    for words, name in _SPECIAL[:2]:
         if c.take(*words):
             return name
     return parameter(c)
@@ -108,12 +113,12 @@ def _constraints(c: Cursor) -> dict[str, Any] | None:
     return {"kind": "set constraints"} if c.take_any("deferred", "immediate") else None
 
 
-def _moded(kind: str, local: bool, c: Cursor) -> dict[str, Any] | None:  # noqa: FBT001
+def _moded(kind: str, local: bool, c: Cursor) -> dict[str, Any] | None:
     fields = modes(c)
     return None if fields is None else {"kind": kind, "is_local": local, **fields}
 
 
-def _set(kind: str, name: str, local: bool, value: str | None) -> dict[str, Any]:  # noqa: FBT001
+def _set(kind: str, name: str, local: bool, value: str | None) -> dict[str, Any]:
     return {"kind": kind, "name": name, "is_local": local, "value": value}
 
 

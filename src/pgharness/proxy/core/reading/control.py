@@ -28,12 +28,14 @@ def control(piece: Piece) -> Fields | None:
     return fields if fields is not None and (cursor.done or "inner" in fields) else None
 
 
-def _uses(piece: Piece) -> Fields | None:
+def _uses(piece: Piece, inner: int = 0) -> Fields | None:
     """The cursor or the prepared statement that a plain statement names."""
-    for one, other, mark in (("current", "of", "where"), ("execute", "", "as")):
-        for at in piece.places(one):
-            if piece.marks[at - 1] == mark and (not other or piece.marks[at + 1] == other):
-                return _spanned("plain", Cursor(piece, at + 1 + bool(other)))
+    for at in piece.places("current"):
+        if piece.marks[at - 1] == "where" and piece.marks[at + 1] == "of":
+            return _spanned("plain", Cursor(piece, at + 2))
+    for at in piece.places("execute"):
+        if at == inner or (piece.marks[at - 1] == "as" and "table" in piece.found):
+            return _spanned("plain", Cursor(piece, at + 1))
     return None
 
 
@@ -188,10 +190,7 @@ def _explain(c: Cursor) -> Fields | None:
     else:
         analyzes = bool(c.take_any("analyze", "analyse"))
         c.take("verbose")
-    fields: Fields = {"kind": "plain", "inner": c.at, "analyzes": analyzes}
-    if c.mark == "execute":
-        fields |= {**(_spanned("execute", Cursor(c.piece, c.at + 1)) or {}), "kind": "plain"}
-    return fields
+    return {**(_uses(c.piece, c.at) or {}), "kind": "plain", "inner": c.at, "analyzes": analyzes}
 
 
 def _is_on(piece: Piece, at: int) -> bool:

@@ -5,26 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from pgharness.proxy.core.reading.ddl import at_statements, ddl, ends_inside
-from pgharness.proxy.core.reading.pieces import RESERVED, Piece
+from pgharness.proxy.core.reading.keywords import RESERVED
+from pgharness.proxy.core.reading.pieces import Piece
 from pgharness.proxy.core.reading.set_configs import set_configs, setting_like, settings_in
 from pgharness.proxy.core.reading.tables import tables, verbs
 
 Fields = dict[str, Any]
 _READS = frozenset(("select", "values", "table", "show", "fetch", "with", "close", "move"))
-_CONTROL = frozenset(
-    """begin commit rollback savepoint release rollback_to set_transaction set_characteristics
-    set_constraints set reset reset_all show listen unlisten notify prepare deallocate fetch move
-    close""".split()
-)
-_WRITERS = frozenset(
-    """nextval setval lo_create lo_creat lo_from_bytea lo_put lo_unlink lo_import lowrite lo_truncate
-    lo_truncate64 pg_logical_emit_message""".split()
-)
-_SCHEMA = frozenset(
-    "create alter drop reindex comment grant revoke do import refresh security reassign".split()
-)
+_CONTROL = frozenset((
+    "begin", "commit", "rollback", "savepoint", "release", "rollback to", "set transaction",
+    "set characteristics", "set constraints", "set", "reset", "reset all", "show", "listen", "unlisten",
+    "notify", "prepare", "deallocate", "fetch", "move", "close",
+))  # fmt: skip
+_WRITERS = frozenset((
+    "nextval", "setval", "lo_create", "lo_creat", "lo_from_bytea", "lo_put", "lo_unlink", "lo_import",
+    "lowrite", "lo_truncate", "lo_truncate64", "pg_logical_emit_message",
+))  # fmt: skip
+_SCHEMA = frozenset((
+    "create", "alter", "drop", "reindex", "comment", "grant", "revoke", "do", "import", "refresh", "security",
+    "reassign",
+))  # fmt: skip
 _QUERY = frozenset(("select", "values", "table", "with", "insert", "update", "delete", "merge"))
-_NO_CALLS = RESERVED | {"values", "exists", "by", "over", "filter", "row", "set", "materialized", "key"}
+_NO_CALLS = RESERVED | {"values", "exists", "row"}
 _SESSION_LOCKS = frozenset(
     f"pg_{attempt}advisory_lock{shared}" for attempt in ("", "try_") for shared in ("", "_shared")
 )
@@ -79,7 +81,7 @@ def _into(piece: Piece, acting: frozenset[int]) -> int:
 
 def _writes(piece: Piece, kind: str, first: int, *, does: bool, analyzes: bool) -> bool:
     verb = piece.marks[0]
-    if kind.replace(" ", "_") in _CONTROL or (verb == "explain" and not analyzes):
+    if kind in _CONTROL or (verb == "explain" and not analyzes):
         return False
     if kind == "discard":
         return piece.marks[1] not in ("plans", "sequences")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from pgharness.proxy.core.reading.assignments import canonical, parameter
+from pgharness.proxy.core.reading.assignments import canonical, parameter, special
 from pgharness.proxy.core.reading.pieces import Cursor, Piece
 
 _TRUE = frozenset(("true", "t", "yes", "y", "on", "1"))
@@ -76,17 +76,7 @@ def _assigned(piece: Piece, at: int) -> Iterator[SetConfig]:
     elif cursor.mark in ("constraints", "transaction", "characteristics"):
         return
     else:
-        yield SetConfig(_assigned_name(cursor) or None, is_local=local)
-
-
-def _assigned_name(cursor: Cursor) -> str:
-    if cursor.take("time", "zone"):
-        return "timezone"
-    if cursor.take("session", "authorization"):
-        return "session_authorization"
-    if word := cursor.take_any("schema", "names"):
-        return {"schema": "search_path"}.get(word, "client_encoding")
-    return parameter(cursor)
+        yield SetConfig(special(cursor) or parameter(cursor) or None, is_local=local)
 
 
 def _calls(piece: Piece) -> Iterator[int]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pgharness.proxy.core.reading.pieces import RESERVED, Piece
+from collections.abc import Callable
+from typing import ClassVar
+
+from pgharness.proxy.core.reading.keywords import NO_TABLES, RESERVED
+from pgharness.proxy.core.reading.pieces import Piece
 
 _ACTING = frozenset(("insert", "update", "delete", "merge"))
 _BEFORE_A_VERB = frozenset(
     ("", ";", "then", "else", "begin", "loop", "atomic", "do", "also", "instead", "query", "in")
 )
 _CTE = frozenset(("as", "materialized"))
-_BEFORE_A_TABLE_COMMAND = frozenset(("(", "union", "intersect", "except", "all", "distinct", "as", ")"))
+_BEFORE_A_TABLE_COMMAND = frozenset(("(", "union", "intersect", "except", "all", "distinct", "as"))
 _QUERIES = frozenset(("select", "values", "table", "with"))
 _LIST_ENDS = frozenset(
-    """where group having order limit offset fetch for union intersect except window returning set when
-    values into loop ;""".split()
-)
-_NOTED = (
-    frozenset(("(", ")", ",", "from", "join", "using", "select", "table", "recursive")) | _LIST_ENDS | _ACTING
-)
+    ("where", "group", "having", "order", "limit", "offset", "fetch", "for", "union", "intersect", "except")
+) | {"window", "returning", "set", "when", "values", "into", "loop", ";"}
 
 
 def verbs(piece: Piece, first: int) -> frozenset[int]:
@@ -68,22 +68,28 @@ def tables(piece: Piece, first: int, acting: frozenset[int]) -> tuple[frozenset[
     verb = piece.marks[0]
     if verb == "truncate":
         return frozenset(_truncated(piece)), frozenset()
+    if verb in ("grant", "revoke"):
+        return frozenset(), frozenset()
     if verb == "copy" and piece.marks[1] != "(":
-        name, end = piece.qualified(
-            1 + (piece.marks[1] == "binary" and piece.marks[2] not in ("(", ".", "from", "to"))
-        )
-        if piece.marks[end] == "(":
-            end = piece.past(end)
-        named = frozenset((name,)) - {""}
-        return (named, frozenset()) if piece.marks[end] == "from" else (frozenset(), named)
+        return _copied(piece)
     reader = _Reader(piece, first, acting)
     reader.read()
     return frozenset(reader.changed), frozenset(reader.seen)
 
 
+def _copied(piece: Piece) -> tuple[frozenset[str], frozenset[str]]:
+    """The table that COPY fills, or else the one that it reads."""
+    old = piece.marks[1] == "binary" and piece.marks[2] not in ("(", ".", "from", "to")
+    name, end = piece.qualified(1 + old)
+    if piece.marks[end] == "(":
+        end = piece.past(end)
+    named = frozenset((name,)) - {""}
+    return (named, frozenset()) if piece.marks[end] == "from" else (frozenset(), named)
+
+
 def _truncated(piece: Piece) -> set[str]:
     at = 1 + (piece.marks[1] == "table")
-    names = set()
+    names: set[str] = set()
     while True:
         name, at = piece.qualified(at + (piece.marks[at] == "only"))
         if not name:
@@ -98,7 +104,7 @@ def _truncated(piece: Piece) -> set[str]:
 class _Scope:
     """What is known between two parentheses."""
 
-    __slots__ = ("cte", "ctes", "lists", "reads", "recursive", "uses")
+    __slots__ = ("cte", "ctes", "lists", "reads", "uses")
 
     def __init__(self, ctes: frozenset[str], *, lists: bool = False) -> None:
         self.ctes = ctes
@@ -110,7 +116,6 @@ class _Scope:
         """FROM names tables."""
         self.uses = False
         """USING names tables."""
-        self.recursive = False
 
 
 class _Reader:
@@ -127,44 +132,51 @@ class _Reader:
         """The parentheses in which a list of tables goes on."""
 
     def read(self) -> None:
-        marks, noted = self.piece.marks, _NOTED
-        for at in [at for at, mark in enumerate(marks) if mark in noted]:
-            mark = marks[at]
-            scope = self.scopes[-1]
-            if mark == ",":
-                if scope.lists:
-                    self.item(at + 1)
-            elif mark == "(":
-                self.open(at)
-            elif mark == ")":
-                self.close()
-            elif mark == "select":
-                scope.reads, scope.lists = True, False
-            elif mark in _ACTING:
-                if at in self.acting:
-                    self.act(at)
-            elif mark in _LIST_ENDS:
-                scope.lists = False
-            elif mark == "recursive":
-                scope.recursive = True
-            else:
-                self.clause(at, mark, scope)
+        marks, act = self.piece.marks, self.handlers
+        for at in [at for at, mark in enumerate(marks) if mark in act]:
+            act[marks[at]](self, at)
 
-    def clause(self, at: int, mark: str, scope: _Scope) -> None:
+    def comma(self, at: int) -> None:
+        if self.scopes[-1].lists:
+            self.item(at + 1)
+
+    def select(self, _: int) -> None:
+        scope = self.scopes[-1]
+        scope.reads, scope.lists = True, False
+
+    def recursive(self, at: int) -> None:
+        """All that WITH RECURSIVE names is known to each of its queries, and to those before it."""
+        marks, depth = self.piece.marks, 0
+        if marks[at + 1] == "view":
+            self.scopes[-1].ctes |= {self.piece.qualified(at + 2)[0]}
+            return
+        for here in range(at, len(self.piece.tokens)):
+            if marks[here] == "(" and not depth and marks[here - 1] in _CTE:
+                self.scopes[-1].ctes |= {self.cte(here - 1)} - {""}
+            depth += (marks[here] == "(") - (marks[here] == ")")
+            if depth < 0:
+                return
+
+    def end_of_list(self, _: int) -> None:
+        self.scopes[-1].lists = False
+
+    def from_(self, at: int) -> None:
+        before, scope = self.piece.marks[at - 1], self.scopes[-1]
+        if scope.reads and before not in ("distinct", "rows", ".", "as") and at - 1 not in self.acting:
+            scope.lists = True
+            self.item(at + 1)
+
+    def using(self, at: int) -> None:
+        if self.scopes[-1].uses and not self.is_list_of_columns(at + 1):
+            self.scopes[-1].lists = True
+            self.item(at + 1)
+
+    def table(self, at: int) -> None:
+        """TABLE as a query, and not as what another statement is about."""
         before = self.piece.marks[at - 1]
-        if mark == "from":
-            if scope.reads and before not in ("distinct", "rows", ".", "as") and at - 1 not in self.acting:
-                scope.lists = True
-                self.item(at + 1)
-        elif mark == "join":
-            if scope.lists:
-                self.item(at + 1)
-        elif mark == "using":
-            if scope.uses and not self.is_list_of_columns(at + 1):
-                scope.lists = True
-                self.item(at + 1)
-        elif at == self.first or before in _BEFORE_A_TABLE_COMMAND:
-            scope.lists = False
+        behind_with = before == ")" and self.piece.marks[_opening(self.piece, at - 1) - 1] in _CTE
+        if at == self.first or behind_with or before in _BEFORE_A_TABLE_COMMAND:
+            self.scopes[-1].lists = False
             self.item(at + 1)
 
     def item(self, at: int) -> None:
@@ -178,18 +190,20 @@ class _Reader:
         if marks[at] == "rows" and marks[at + 1] == "from":
             return
         name, end = self.piece.qualified(at)
-        if name and marks[end] != "(" and not (end == at + 1 and name in self.scopes[-1].ctes):
+        alone = end == at + 1
+        if (
+            name
+            and marks[end] != "("
+            and not (alone and (name in self.scopes[-1].ctes or marks[at] in NO_TABLES))
+        ):
             self.seen.add(name)
 
-    def open(self, at: int) -> None:
+    def opens(self, at: int) -> None:
         marks, scope = self.piece.marks, self.scopes[-1]
         goes_on = at in self.opening and marks[at + 1] not in _QUERIES
         inner = _Scope(scope.ctes, lists=goes_on)
-        if marks[at - 1] in _CTE and (name := self.cte(at - 1)):
-            inner.cte = name
-            if scope.recursive:
-                scope.ctes |= {name}
-                inner.ctes |= {name}
+        if marks[at - 1] in _CTE:
+            inner.cte = self.cte(at - 1)
         self.scopes.append(inner)
         if goes_on:
             self.item(at + 1)
@@ -206,13 +220,15 @@ class _Reader:
             at = _opening(self.piece, at) - 1
         return self.piece.name(at) if at > 0 and marks[at - 1] in ("with", "recursive", ",") else ""
 
-    def close(self) -> None:
+    def closes(self, _: int) -> None:
         if len(self.scopes) > 1:
             closed = self.scopes.pop()
             if closed.cte:
                 self.scopes[-1].ctes |= {closed.cte}
 
     def act(self, at: int) -> None:
+        if at not in self.acting:
+            return
         marks, scope = self.piece.marks, self.scopes[-1]
         verb = marks[at]
         target = at + 1 + (verb != "update")
@@ -230,3 +246,17 @@ class _Reader:
         """Whether what follows USING are the columns of a JOIN."""
         marks = self.piece.marks
         return marks[at] == "(" and marks[at + 1] not in RESERVED and marks[at + 2] in (",", ")")
+
+    handlers: ClassVar[dict[str, Callable[[_Reader, int], None]]] = {
+        **dict.fromkeys(_LIST_ENDS, end_of_list),
+        **dict.fromkeys(_ACTING, act),
+        ",": comma,
+        "join": comma,
+        "(": opens,
+        ")": closes,
+        "select": select,
+        "from": from_,
+        "using": using,
+        "table": table,
+        "recursive": recursive,
+    }
