@@ -229,6 +229,33 @@ class IsolationError(RefusedError):
         )
 
     @classmethod
+    def terminates(cls, test: str, statement: str) -> IsolationError:
+        """A statement ends processes of the server; all clients of a test share one."""
+        return cls(
+            f"{test}: {textwrap.shorten(statement, 80)!r} ends connections of the server.",
+            cause="The connections of a test share one; ended, it would take the work of all with it.",
+            fix=[WAY_OUT],
+        )
+
+    @classmethod
+    def two_phase(cls, test: str, statement: str, where: str) -> IsolationError:
+        """A transaction is prepared for a two-phase commit, or one that was is ended."""
+        return cls(
+            f"{test}: {textwrap.shorten(statement, 80)!r} was sent by the transaction begun at {where}.",
+            cause="PostgreSQL prepares whole transactions, and all of a test's are inside one.",
+            fix=[WAY_OUT],
+        )
+
+    @classmethod
+    def session_state(cls, test: str, what: str, where: str) -> IsolationError:
+        """Something that belongs to one session, and that the sessions of a test would share."""
+        return cls(
+            f"{test}: the transaction begun at {where} uses {what}.",
+            cause="On connections of their own each session has its own; those of a test share one.",
+            fix=[WAY_OUT],
+        )
+
+    @classmethod
     def busy(cls, test: str, where: str, seconds: float, statement: str, other: str) -> IsolationError:
         """Another session's statement did not end within pg_lock_timeout."""
         return cls(

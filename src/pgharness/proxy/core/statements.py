@@ -106,10 +106,20 @@ class Statement:
     unlock_all: bool = False
 
 
-@lru_cache(maxsize=4096)
 def read(script: str) -> tuple[Statement, ...]:
-    """The statements of ``script``, which semicolons divide; those with nothing in them are left out."""
+    """The statements of ``script``, which semicolons divide; those with nothing in them are left out.
+
+    What is read is kept for the scripts of late, unless they are so long that few would fill the memory.
+    """
+    return _kept(script) if len(script) < _LONG else _read(script)
+
+
+def _read(script: str) -> tuple[Statement, ...]:
     return tuple(_statement(piece, text) for piece, text in split(script))
+
+
+_LONG = 10_000
+_kept = lru_cache(maxsize=4096)(_read)
 
 
 def _statement(piece: Piece, text: str) -> Statement:

@@ -170,7 +170,7 @@ def _copy(c: Cursor) -> Fields | None:
         _, c.at = c.piece.qualified(c.at)
         if c.mark == "(":
             c.at = c.piece.past(c.at)
-    way = c.take_any("from", "to")
+    way = c.take_any("to") if "inner" in fields else c.take_any("from", "to")
     if way and c.take_any("stdin", "stdout"):
         fields["kind"] = "copy in" if way == "from" else "copy out"
     c.at = len(c.piece.tokens)

@@ -59,26 +59,31 @@ def _kind_of_object(piece: Piece) -> str:
 
 
 def _outside(piece: Piece, verb: str) -> bool:
-    marks, found = piece.marks, piece.found
-    if verb == "vacuum":
-        return True
+    """Whether PostgreSQL refuses the statement in a transaction block."""
     if verb == "cluster":
         return not any(piece.name(at) for at in range(_after_options(piece), len(piece.tokens)))
     if verb == "reindex":
-        what = marks[_after_options(piece)]
-        return "concurrently" in found or what in ("database", "system", "schema")
+        what = piece.marks[_after_options(piece)]
+        return "concurrently" in piece.found or what in ("database", "system", "schema")
     what = _kind_of_object(piece)
     if verb in ("create", "drop"):
-        return what in ("database", "tablespace", "subscription") or (
-            what == "index" and "concurrently" in found
-        )
+        return _is_made_outside(piece, what)
     if verb == "alter":
-        return (
-            what == "system"
-            or (what == "database" and _follows(piece, "set", "tablespace"))
-            or ("concurrently" in found and "detach" in found)
-        )
-    return False
+        moved = what == "database" and _follows(piece, "set", "tablespace")
+        return moved or what == "system" or {"detach", "concurrently"} <= piece.found
+    return verb == "vacuum"
+
+
+def _is_made_outside(piece: Piece, what: str) -> bool:
+    if what == "subscription":
+        return not any(piece.marks[at + 1 : at + 3] == ["=", "false"] for at in _slots(piece))
+    return what in ("database", "tablespace") or (what == "index" and "concurrently" in piece.found)
+
+
+def _slots(piece: Piece) -> Iterator[int]:
+    """The options of a subscription that can spare it a replication slot."""
+    yield from piece.places("connect")
+    yield from piece.places("create_slot")
 
 
 def _after_options(piece: Piece) -> int:

@@ -46,7 +46,8 @@ def effects(piece: Piece, kind: str, inner: int, *, analyzes: bool) -> Fields:
     words, into = _calls(piece), _into(piece, acting)
     does = bool(acting or into) or not words.isdisjoint(_WRITERS)
     changed, read = tables(piece, first, acting)
-    row_locks = marks[first] in _QUERY and "for" in piece.found and _locks_rows(piece)
+    queries = marks[first] in _QUERY or (marks[first] == "create" and "table" in marks[first : first + 4])
+    row_locks = queries and "for" in piece.found and _locks_rows(piece)
     fields = {
         "writes": _writes(piece, kind, first, does=does, analyzes=analyzes),
         "words": words,
@@ -127,18 +128,16 @@ def _called(piece: Piece, words: frozenset[str]) -> Fields:
 
 def _done(piece: Piece, words: frozenset[str]) -> Fields:
     """What the body of a DO does, as far as its text tells."""
-    fields: Fields = {"ends_inside": ends_inside(piece)}
-    for at in piece.places("'"):
-        body = Piece.of(piece.value(at))
-        words |= _calls(body)
-        changed, read = tables(body, 0, verbs(body, 0))
-        fields |= _called(body, words) | {
-            "words": words,
-            "changed_tables": changed,
-            "read_tables": read,
-            "skips": not words.isdisjoint(_TRIES),
-            "defers": "deferrable" in body.found or any(at_statements(body, "set", "constraints")),
-            "notifies": "pg_notify" in words or any(at_statements(body, "notify")),
-            "set_configs": settings_in(body),
-        }
-    return fields
+    body = Piece.of(max((piece.value(at) for at in piece.places("'")), key=len, default=""))
+    words |= _calls(body)
+    changed, read = tables(body, 0, verbs(body, 0))
+    return _called(body, words) | {
+        "ends_inside": ends_inside(piece),
+        "words": words,
+        "changed_tables": changed,
+        "read_tables": read,
+        "skips": not words.isdisjoint(_TRIES),
+        "defers": "deferrable" in body.found or any(at_statements(body, "set", "constraints")),
+        "notifies": "pg_notify" in words or any(at_statements(body, "notify")),
+        "set_configs": settings_in(body),
+    }

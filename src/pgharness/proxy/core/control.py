@@ -1,0 +1,332 @@
+"""What a client says about its transaction and its session, which the server is not told as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from pgharness.proxy.core import wire
+from pgharness.proxy.core.client import Client
+from pgharness.proxy.core.effects import ISOLATION
+from pgharness.proxy.core.failures import Failure
+from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.settings import AUTHORIZATION
+from pgharness.proxy.core.statements import Statement
+from pgharness.proxy.core.transaction import Transaction
+
+if TYPE_CHECKING:
+    from pgharness.proxy.core.shared import Shared
+
+NOW = "pgharness.now"
+"""The run-time parameter that ``now()`` reads where the database follows the tests' clock."""
+_SNAPSHOTS = ("REPEATABLE READ", "SERIALIZABLE")
+_TRUE = ("on", "true", "yes", "1")
+_TWO_PHASE = ("prepare transaction", "commit prepared", "rollback prepared")
+
+
+class Control:
+    """Answers statements that control transactions and sessions."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._runs: dict[str, Callable[[Client, Statement], None]] = {
+            "begin": self._begin,
+            "commit": self._commit,
+            "rollback": self._rollback,
+            "savepoint": self._savepoint,
+            "release": self._release,
+            "rollback to": self._rollback_to,
+            "set transaction": self._set_transaction,
+            "set characteristics": self._set_characteristics,
+            "listen": self._listen,
+            "unlisten": self._unlisten,
+            "notify": self._notify,
+            "discard": self._discard,
+            "deallocate": self._deallocate,
+            "reset": self._reset,
+            "reset all": self._reset_all,
+            **dict.fromkeys(_TWO_PHASE, self._two_phase),
+        }
+
+    def takes(self, client: Client, statement: Statement) -> bool:
+        """Whether a simple query that is ``statement`` alone is answered without the server."""
+        if statement.kind in ALWAYS:
+            return True
+        if statement.kind == "close" and statement.everything:
+            return True
+        return statement.unlock_all and not any(
+            taker.session is client for taker in self._shared.scope.session_locks
+        )
+
+    def run(self, client: Client, statement: Statement) -> None:
+        """Answer ``statement`` of ``client``.
+
+        Raises:
+            Failure: PostgreSQL would refuse it.
+            Refused: One transaction cannot do it.
+        """
+        if client.lost:
+            if statement.kind not in ("commit", "rollback", "discard", "deallocate"):
+                raise Refused("transaction_of_earlier_test", str(client.origin()), client.lost)
+            client.lost = ""
+            if statement.kind in ("commit", "rollback"):
+                client.out += wire.complete("ROLLBACK")
+                return
+        if statement.unlock_all:
+            client.out += wire.row_description([("pg_advisory_unlock_all", wire.VOID, 4)])
+            client.out += wire.row([b""]) + wire.complete("SELECT 1")
+        elif statement.kind == "close":
+            self._close(b"P", client.cursors.values())
+            client.cursors.clear()
+            client.out += wire.complete("CLOSE CURSOR ALL")
+        else:
+            self._runs[statement.kind](client, statement)
+
+    def _close(self, what: bytes, names: Iterable[str]) -> None:
+        self._shared.sending.closes += [wire.close(what, name.encode()) for name in names]
+
+    # -- transactions -----------------------------------------------------------------------------
+
+    def new_transaction(self, client: Client, *, explicit: bool = False) -> Transaction:
+        """A transaction of ``client`` with the characteristics that its session gives it."""
+        settings = client.settings
+        level = settings.get("default_transaction_isolation", "").upper()
+        read_only = settings.get("default_transaction_read_only", "off").lower() in _TRUE
+        made = Transaction(
+            client.origin(), explicit=explicit, read_only=read_only, settings=settings, session=client
+        )
+        self._isolate(made, level)
+        if self._shared.facts.clock and self._shared.scope.id:
+            made.local = {**made.local, NOW: self._shared.now()}
+        return made
+
+    def _isolate(self, transaction: Transaction, level: str) -> None:
+        transaction.snapshot = level if level in _SNAPSHOTS else ""
+        if level and (level != "READ COMMITTED" or ISOLATION in transaction.local):
+            transaction.local = {**transaction.local, ISOLATION: level.lower()}
+
+    def _characterize(self, transaction: Transaction, statement: Statement) -> None:
+        if statement.isolation:
+            if transaction.used and statement.isolation != (transaction.snapshot or "READ COMMITTED"):
+                raise Failure("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
+            self._isolate(transaction, statement.isolation)
+        if statement.read_only is False and transaction.read_only and transaction.used:
+            raise Failure("25001", "transaction read-write mode must be set before any query")
+        if statement.read_only is not None and statement.read_only != transaction.read_only:
+            if transaction.used:
+                stack = self._shared.scope.stack
+                stack.pending = [*stack.before(transaction, writes=False), "SET TRANSACTION READ ONLY"]
+            transaction.read_only = statement.read_only
+
+    def _begin(self, client: Client, statement: Statement) -> None:
+        tag = "START TRANSACTION" if statement.verb == "start" else "BEGIN"
+        if client.failed:
+            raise Failure.aborted()
+        if client.explicit:
+            client.out += wire.notice("25001", "there is already a transaction in progress")
+        elif client.transaction is None:
+            client.transaction = self.new_transaction(client, explicit=True)
+        assert client.transaction is not None  # noqa: S101 - it has been begun now
+        client.transaction.explicit = True
+        self._characterize(client.transaction, statement)
+        client.out += wire.complete(tag)
+
+    def _commit(self, client: Client, statement: Statement) -> None:
+        if not self._in_block(client, statement, "COMMIT"):
+            return
+        transaction = client.transaction
+
+        def answer(kept: bool) -> None:  # noqa: FBT001 - what Commits calls it with
+            client.out += wire.complete("COMMIT" if kept else "ROLLBACK")
+
+        self._shared.commits.end(client, lambda: self._chain(client, statement, transaction), answer)
+
+    def _rollback(self, client: Client, statement: Statement) -> None:
+        if not self._in_block(client, statement, "ROLLBACK"):
+            return
+        transaction = client.transaction
+        self._shared.commits.forget(client, kept=False)
+        client.out += wire.complete("ROLLBACK")
+        self._chain(client, statement, transaction)
+
+    def _in_block(self, client: Client, statement: Statement, tag: str) -> bool:
+        """Whether there is a transaction to end; says so as PostgreSQL does if there is none."""
+        if client.explicit:
+            return True
+        if statement.chain:
+            raise Failure.no_block(f"{tag} AND CHAIN")
+        client.out += wire.notice("25P01", "there is no transaction in progress")
+        if client.transaction is not None:  # what precedes it in a script, or in a pipeline
+            return True
+        client.out += wire.complete(tag)
+        return False
+
+    def _chain(self, client: Client, statement: Statement, ended: Transaction | None) -> None:
+        if statement.chain and ended is not None:
+            made = self.new_transaction(client, explicit=True)
+            made.read_only = ended.read_only
+            self._isolate(made, ended.snapshot or "READ COMMITTED")
+            client.transaction = made
+
+    def _savepoint(self, client: Client, statement: Statement) -> None:
+        transaction = self._block(client, "SAVEPOINT")
+        if transaction.failed:
+            raise Failure.aborted()
+        stack = self._shared.scope.stack
+        stack.pending = stack.savepoint(transaction, statement.name)
+        client.out += wire.complete("SAVEPOINT")
+
+    def _release(self, client: Client, statement: Statement) -> None:
+        transaction = self._block(client, "RELEASE SAVEPOINT")
+        if transaction.failed:
+            raise Failure.aborted()
+        if not self._shared.scope.stack.release_to(transaction, statement.name):
+            raise Failure.no_savepoint(statement.name)
+        client.out += wire.complete("RELEASE")
+
+    def _rollback_to(self, client: Client, statement: Statement) -> None:
+        transaction = self._block(client, "ROLLBACK TO SAVEPOINT")
+        if not self._shared.scope.stack.rollback_to(transaction, statement.name):
+            raise Failure.no_savepoint(statement.name)
+        client.out += wire.complete("ROLLBACK")
+
+    def _block(self, client: Client, command: str) -> Transaction:
+        if not client.explicit or client.transaction is None:
+            raise Failure.no_block(command)
+        return client.transaction
+
+    def _set_transaction(self, client: Client, statement: Statement) -> None:
+        if statement.snapshot:
+            raise Refused("session_state", "the snapshot of another transaction", str(client.origin()))
+        if not client.explicit or client.transaction is None:
+            client.out += wire.notice("25P01", "SET TRANSACTION can only be used in transaction blocks")
+        elif client.failed:
+            raise Failure.aborted()
+        else:
+            self._characterize(client.transaction, statement)
+        client.out += wire.complete("SET")
+
+    def _two_phase(self, client: Client, statement: Statement) -> None:
+        raise Refused("two_phase", statement.text, str(client.origin()))
+
+    # -- sessions ---------------------------------------------------------------------------------
+
+    def _set_characteristics(self, client: Client, statement: Statement) -> None:
+        values = {}
+        if statement.isolation:
+            values["default_transaction_isolation"] = statement.isolation.lower()
+        for name, value in (("read_only", statement.read_only), ("deferrable", statement.deferrable)):
+            if value is not None:
+                values[f"default_transaction_{name}"] = "on" if value else "off"
+        self._set(client, values)
+        client.out += wire.complete("SET")
+
+    def _set(self, client: Client, values: dict[str, str]) -> None:
+        """Set parameters for the session; the server is told before the next statement."""
+        if client.failed:
+            raise Failure.aborted()
+        transaction = client.transaction
+        if transaction is not None and transaction.explicit:
+            transaction.settings = {**transaction.settings, **values}
+        else:
+            client.settings = {**client.settings, **values}
+            self._shared.effects.report(client)
+
+    def _reset(self, client: Client, statement: Statement) -> None:
+        known = {**self._shared.defaults, **client.asked}
+        value = known.get(statement.name)
+        if value is None and statement.name == AUTHORIZATION:
+            value = client.user
+        if value is not None:  # else nobody has ever set it
+            self._set(client, {statement.name: value})
+        client.out += wire.complete("RESET")
+
+    def _reset_all(self, client: Client, _: Statement) -> None:
+        self.forget_settings(client)
+        client.out += wire.complete("RESET")
+
+    def forget_settings(self, client: Client) -> None:
+        """Give ``client`` the parameters that it was started with; its role stays."""
+        kept = {name: client.settings[name] for name in ("role", AUTHORIZATION) if name in client.settings}
+        names = [name for name in client.settings if name not in kept]
+        self._set(
+            client, {name: client.asked.get(name, self._shared.defaults.get(name, "")) for name in names}
+        )
+
+    def _listen(self, client: Client, statement: Statement) -> None:
+        if client.failed:
+            raise Failure.aborted()
+        client.listens[statement.name] = str(client.origin())
+        client.out += wire.complete("LISTEN")
+
+    def _unlisten(self, client: Client, statement: Statement) -> None:
+        if statement.everything:
+            client.listens.clear()
+        client.listens.pop(statement.name, None)
+        client.out += wire.complete("UNLISTEN")
+
+    def _notify(self, client: Client, statement: Statement) -> None:
+        if client.failed:
+            raise Failure.aborted()
+        self.check_listeners(client, statement)
+        client.out += wire.complete("NOTIFY")
+
+    def check_listeners(self, client: Client, statement: Statement) -> None:
+        """See that nobody waits for what ``statement`` says: it is delivered at a real commit only."""
+        for other in self._shared.clients.values():
+            for channel, place in other.listens.items():
+                if statement.kind != "notify" or channel == statement.name:
+                    refused = Refused("not_delivered", str(client.origin()), place)
+                    self._shared.scope.doubt(refused, self._shared.facts.strict)
+
+    def _discard(self, client: Client, statement: Statement) -> None:
+        if statement.name == "all":
+            if client.explicit:
+                raise Failure("25001", "DISCARD ALL cannot run inside a transaction block")
+            self._drop_names(client)
+            client.settings = client.asked
+            client.listens.clear()
+            self._shared.effects.report(client)
+        client.out += wire.complete(f"DISCARD {statement.name.upper()}")
+
+    def _deallocate(self, client: Client, statement: Statement) -> None:
+        if statement.everything:
+            self._drop_names(client)
+            client.out += wire.complete("DEALLOCATE ALL")
+            return
+        if client.failed:
+            raise Failure.aborted()
+        prepared = client.statements.pop(statement.name.encode(), None)
+        if prepared is not None:
+            self._shared.cache.forget(prepared)
+        elif (name := client.named.pop(statement.name, None)) is not None:
+            self._close(b"S", [name])
+        else:
+            raise Failure.no_statement(statement.name)
+        client.out += wire.complete("DEALLOCATE")
+
+    def _drop_names(self, client: Client) -> None:
+        for prepared in client.statements.values():
+            self._shared.cache.forget(prepared)
+        client.statements.clear()
+        self._close(b"S", client.named.values())
+        client.named.clear()
+
+
+ALWAYS = frozenset(
+    (
+        *("begin", "commit", "rollback", "savepoint", "release", "rollback to", "set transaction"),
+        *(
+            "set characteristics",
+            "listen",
+            "unlisten",
+            "notify",
+            "discard",
+            "deallocate",
+            "reset",
+            "reset all",
+        ),
+        *_TWO_PHASE,
+    )
+)
+"""The kinds of statement that the server is never sent."""

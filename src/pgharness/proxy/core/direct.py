@@ -1,0 +1,141 @@
+"""One client on a connection of its own: passed on as it is, but for statements that have to be prepared again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pgharness.proxy.core import wire
+from pgharness.proxy.core.channel import FORWARD, SWALLOW, Channel, Section, Unit
+from pgharness.proxy.core.client import Client, Prepared
+from pgharness.proxy.core.settings import literal
+from pgharness.proxy.core.statements import Statement, read
+
+_ANSWERED = frozenset((b"P", b"B", b"D", b"E", b"C"))
+_NAMING = (b"deallocate", b"discard")
+
+
+class Direct:
+    """The traffic between ``client`` and a connection that it has for itself.
+
+    Args:
+        client: The client; what it has prepared elsewhere is prepared here when it is first used.
+        ended: Called whenever all that has been asked is answered.
+    """
+
+    def __init__(self, client: Client, ended: Callable[[], None] = lambda: None) -> None:
+        self.client = client
+        self.channel = Channel(lambda _, body: wire.message(b"E", body))
+        self.status = b"I"
+        """That of the last ReadyForQuery."""
+        self._ended = ended
+        self._prepared: set[bytes] = set()
+        self._open: Section | None = None
+        """The section of a group that has no Sync yet."""
+        self._parsed: list[tuple[Section, int, bytes]] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether the client is in no transaction, and waits for nothing."""
+        return self.channel.idle and self._open is None and self.status == b"I"
+
+    def begin(self, settings: dict[str, str]) -> None:
+        """Give the new connection the parameters of its client's session."""
+        if settings:
+            last = [name for name in ("session_authorization", "role") if name in settings]
+            names = [*(name for name in settings if name not in last), *last]
+            calls = (f"pg_catalog.set_config({literal(n)}, {literal(settings[n])}, false)" for n in names)
+            self.channel.send(wire.query("SELECT " + ", ".join(calls)), Section(None, lambda _: None))
+
+    def take(self, messages: list[tuple[bytes, bytes]]) -> None:
+        """Pass on what the client has sent."""
+        out = self.channel.out
+        for kind, body in messages:
+            if kind in _ANSWERED:
+                self._extended(kind, body)
+            elif kind == b"S":
+                if self.client.copying and self._open is None:  # the one that COPY has eaten
+                    out += wire.SYNC
+                    continue
+                self._section([])
+                out += wire.SYNC
+                self._open = None
+            elif kind in b"QF":
+                self._open = None
+                if kind == b"Q":
+                    self._simple(body)
+                self.channel.send(wire.message(kind, body), Section(self.client, self._done))
+            else:
+                out += wire.message(kind, body)
+
+    def _section(self, units: list[Unit]) -> Section:
+        if self._open is None:
+            self._open = Section(self.client, self._done, [])
+            self.channel.send(b"", self._open)
+        assert self._open.units is not None  # noqa: S101 - made with some
+        self._open.units += units
+        return self._open
+
+    def _extended(self, kind: bytes, body: bytes) -> None:
+        statements, out = self.client.statements, self.channel.out
+        if kind == b"P":
+            name, at = wire.cut(body)
+            text = wire.cut(body, at)[0].decode("utf-8", "surrogateescape")
+            found = read(text)
+            self._note(found)
+            statements[name] = Prepared(body[at:], found, original=body[at:])
+            self._prepared.add(name)
+            section = self._section([])
+            assert section.units is not None  # noqa: S101 - made with some
+            self._parsed.append((section, len(section.units), name))
+        elif kind == b"B":
+            _, at = wire.cut(body)
+            self._again(wire.cut(body, at)[0])
+        elif kind == b"D" and body[:1] == b"S":
+            self._again(body[1:-1])
+        elif kind == b"C" and body[:1] == b"S":
+            statements.pop(body[1:-1], None)
+            self._prepared.discard(body[1:-1])
+        self._section([FORWARD])
+        out += wire.message(kind, body)
+
+    def _again(self, name: bytes) -> None:
+        """Prepare here what has been prepared on an earlier connection."""
+        prepared = self.client.statements.get(name)
+        if prepared is not None and name not in self._prepared:
+            self._prepared.add(name)
+            self._section([SWALLOW])
+            self.channel.out += wire.parse(name, prepared.original)
+
+    def _simple(self, body: bytes) -> None:
+        self.client.statements.pop(b"", None)
+        lower = body.lower()
+        text = body[:-1].decode("utf-8", "surrogateescape")
+        if b"set" in lower or any(word in lower for word in _NAMING):
+            self._note(read(text))
+
+    def _note(self, statements: tuple[Statement, ...]) -> None:
+        """Know what is prepared, and which parameters may have been set."""
+        client = self.client
+        for statement in statements:
+            if statement.kind == "set" and statement.name:
+                client.touched.add(statement.name)
+            elif statement.set_configs:
+                client.touched |= {call.name.lower() for call in statement.set_configs if call.name}
+                client.touched |= statement.setting_like
+            elif statement.kind == "deallocate" or (statement.kind == "discard" and statement.name == "all"):
+                names = set(client.statements) if statement.name in ("", "all") else {statement.name.encode()}
+                for name in names:
+                    client.statements.pop(name, None)
+                    self._prepared.discard(name)
+
+    def _done(self, section: Section) -> None:
+        self.status = section.status
+        if self._parsed:
+            mine = [entry for entry in self._parsed if entry[0] is section]
+            self._parsed = [entry for entry in self._parsed if entry[0] is not section]
+            for _, index, name in mine if section.error is not None else ():
+                if index >= section.at:
+                    self.client.statements.pop(name, None)
+                    self._prepared.discard(name)
+        if self.channel.idle:
+            self._ended()

@@ -1,0 +1,19 @@
+"""What one transaction cannot show as separate connections would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Refused(Exception):
+    """A statement is not sent, because its answer would not be production's.
+
+    Args:
+        kind: The name of the sentence in `pgharness.errors.IsolationError`.
+        arguments: What that sentence names: places, statements, tables.
+    """
+
+    def __init__(self, kind: str, *arguments: Any) -> None:
+        super().__init__(kind, *arguments)
+        self.kind = kind
+        self.arguments = arguments

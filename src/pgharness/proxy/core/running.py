@@ -1,0 +1,107 @@
+"""What is known of the schema, and of the test that runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.stack import Stack
+from pgharness.proxy.core.statements import SetConfig
+from pgharness.proxy.core.transaction import Transaction
+
+Strict = Literal["off", "warn", "error"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """What the stack has to know of the database and of the options.
+
+    ``owner`` is the role that the shared connection has logged in as.
+    ``writers`` are lower-case names of functions that can write, ``setters`` what functions set.
+    ``deferrable`` says whether the schema has a constraint, or constraint trigger, that can wait for the
+    commit.
+    ``strict`` says what to do where a transaction reads what another has not committed.
+    """
+
+    owner: str = ""
+    writers: frozenset[str] = frozenset()
+    setters: Mapping[str, tuple[SetConfig, ...]] = dataclasses.field(default_factory=dict)
+    deferrable: bool = False
+    strict: Strict = "off"
+    clock: bool = False
+    lock_timeout: float = 10.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Restart:
+    """SQL that sets the sequences back: where no data of a wider scope is, to keep where they stand, and inside."""
+
+    alone: str
+    save: str
+    inside: str
+
+
+class Scope:
+    """A test, or the module or class for whose tests data is made, in the shared transaction.
+
+    ``parent`` is the module or class whose data this one sees. Without an id it is what happens between
+    tests: nothing may be written.
+    """
+
+    def __init__(
+        self,
+        id_: str,
+        facts: Facts,
+        defaults: dict[str, str],
+        parent: Scope | None = None,
+        restart: Restart | None = None,
+    ) -> None:
+        self.id = id_
+        self.parent = parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.restart = restart
+        self.stack = Stack(defaults)
+        self.base = ""
+        """The savepoint at which it began; empty if it has the transaction for itself."""
+        self.begun = False
+        self.lost = False
+        """Whether the connection is gone that held its data."""
+        self.saved = False
+        """Whether the transaction knows where the sequences stood after the data of this scope."""
+        self.deferrable = facts.deferrable if parent is None else parent.deferrable
+        self.checked = False if parent is None else parent.checked
+        """Whether constraints have been checked, and so have to be told to wait again where DDL makes them."""
+        self.let_wait = False
+        self.schema_changed = False
+        self.locked_at = ""
+        """Where a statement was sent that may have taken an advisory lock for the session."""
+        self.session_locks: list[Transaction] = []
+        """Who took each advisory lock that outlasts its transaction."""
+        self.tables: set[str] = set()
+        self.refusals: list[Refused] = []
+        self.doubts: list[Refused] = []
+
+    @property
+    def begun_outside(self) -> Scope | None:
+        """The innermost scope around this one that has data in the transaction."""
+        found = self.parent
+        while found is not None and not found.begun:
+            found = found.parent
+        return found
+
+    def refuse_all(self, refused: Refused) -> None:
+        """Answer every statement with ``refused``."""
+        self.stack.diverged = refused
+
+    def doubt(self, refused: Refused, strict: Strict) -> None:
+        """Say ``refused`` as pg_strict asks: raise it, or keep it as a warning for the end of the test.
+
+        Raises:
+            Refused: ``refused``.
+        """
+        if strict == "error":
+            raise refused
+        if strict == "warn" and all(refused.args != known.args for known in self.doubts):
+            self.doubts.append(refused)

@@ -1,0 +1,147 @@
+"""How a part of a client's messages reaches the server: what precedes it, and what is asked after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pgharness.proxy.core import checks, wire
+from pgharness.proxy.core.channel import Section
+from pgharness.proxy.core.client import Client, Portal
+from pgharness.proxy.core.commit import LET_WAIT
+from pgharness.proxy.core.failures import Failure
+from pgharness.proxy.core.part import Part
+from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.settings import current
+from pgharness.proxy.core.statements import Statement
+from pgharness.proxy.core.transaction import Transaction
+
+if TYPE_CHECKING:
+    from pgharness.proxy.core.shared import Shared
+
+
+class Sending:
+    """Sends parts on the shared connection."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self.closes: list[bytes] = []
+        """Close messages for what has ended on the side of its client."""
+
+    def usable(self, client: Client) -> Transaction:
+        """The transaction in which ``client`` may send something, begun if there is none.
+
+        Raises:
+            Failure: It is in a failed transaction.
+            Refused: That transaction has ended with an earlier test, or nobody may use the database.
+        """
+        shared = self._shared
+        if shared.outsider:
+            raise Refused("outside_test", str(client.origin()), shared.outsider)
+        if not shared.connected:
+            raise shared.scope.stack.diverged or Refused("connection_lost")
+        if client.lost:
+            raise Refused("transaction_of_earlier_test", str(client.origin()), client.lost)
+        transaction = client.transaction
+        if transaction is None:
+            transaction = client.transaction = shared.control.new_transaction(client)
+        if transaction.failed:
+            raise Failure.aborted()
+        return transaction
+
+    def examine(self, statement: Statement, part: Part, portal: Portal | None = None) -> None:
+        """Note in ``part`` what ``statement``, with the parameters of ``portal``, is about to do.
+
+        Raises:
+            Failure: PostgreSQL would refuse it.
+            Refused: One transaction cannot answer it as separate connections would.
+        """
+        shared, client = self._shared, part.client
+        transaction = self.usable(client)
+        checks.check(shared.scope, shared.facts, client, transaction, statement)
+        shared.effects.foresee(client, statement, part, portal)
+        part.statements.append(statement)
+        part.writes = part.writes or checks.writes(statement, shared.facts)
+        if statement.changed_tables:
+            transaction.tables |= statement.changed_tables
+            shared.scope.tables |= statement.changed_tables
+
+    def send(self, part: Part) -> None:
+        """Send ``part`` in one packet with what has to precede and to follow it.
+
+        Raises:
+            Refused: It would see something that separate connections would not show.
+        """
+        shared = self._shared
+        channel, effects = shared.channel, shared.effects
+        transaction = self.usable(part.client)
+        unknown = [name for name in part.settings if name not in shared.defaults]
+        self.precede(transaction, writes=part.writes)
+        if unknown:
+            channel.send(wire.query(current(unknown)), Section(None, effects.defaults_of(unknown)))
+        data = bytes(part.sent) if part.simple else bytes(part.sent) + wire.SYNC
+        units = None if part.simple else part.units
+        done = self._done(part)
+        section = part.section = Section(part.client, _nothing if part.settings else done, units, part)
+        channel.send(data, section)
+        if part.settings:
+            channel.send(wire.query(current(part.settings)), Section(None, done))
+
+    def precede(self, transaction: Transaction, *, writes: bool, more: list[str] | None = None) -> None:
+        """Send what has to precede a statement of ``transaction``, the beginning of the test included.
+
+        ``more`` is sent after it, in the same query.
+        """
+        shared = self._shared
+        scope = shared.scope
+        sql = scope.stack.before(transaction, writes=writes)
+        if scope.let_wait:
+            scope.let_wait = False
+            sql.append(LET_WAIT)
+        if not scope.begun:
+            sql = [*self.opening(), *sql]
+        if self.closes:
+            shared.channel.send(b"".join(self.closes) + wire.SYNC, Section(None, _nothing))
+            self.closes.clear()
+        if sql or more:
+            shared.channel.send(wire.query("; ".join([*sql, *(more or ())])), Section(None, self._preceded))
+
+    def opening(self) -> list[str]:
+        """What begins the scope, inside the one around it if that has data."""
+        scope = self._shared.scope
+        outer, restart = scope.begun_outside, scope.restart
+        scope.begun = True
+        if outer is None:
+            begin = "BEGIN" if scope.id else "BEGIN READ ONLY"
+            return [begin, restart.alone] if restart else [begin]
+        sql = outer.stack.take_pending()
+        if restart is not None and not outer.saved:
+            outer.saved = True
+            sql.append(restart.save)
+        scope.base = f"pgh_base_{scope.depth}"
+        sql.append(f"SAVEPOINT {scope.base}")
+        return [*sql, restart.inside] if restart is not None else sql
+
+    def _preceded(self, section: Section) -> None:
+        stack = self._shared.scope.stack
+        if section.error is not None and stack.diverged is None:
+            stack.diverged = Refused("interrupted")
+
+    def _done(self, part: Part) -> Callable[[Section], None]:
+        def done(last: Section) -> None:
+            shared = self._shared
+            section = part.section
+            assert section is not None  # noqa: S101 - set when it was sent
+            if section.error is not None:
+                shared.failures.happened(part, section)
+            else:
+                shared.effects.happened(part, last.rows if last is not section else [])
+            if section.status == b"I":
+                shared.failures.leaked(part)
+            shared.pump()
+
+        return done
+
+
+def _nothing(_: Section) -> None:
+    """Nothing is to be done at the end of a section."""

@@ -1,0 +1,326 @@
+"""Every client's transactions in one: the sessions of a test on one connection to the server.
+
+One client at a time has the server; what the others have sent waits, and is served in the order in which
+it came. What a client sends up to the point at which it waits for an answer is split where the stack has
+to be told something; each part goes to the server in one packet with the savepoints that it needs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from pgharness.proxy.core import scripts, wire
+from pgharness.proxy.core.channel import Channel
+from pgharness.proxy.core.client import Client
+from pgharness.proxy.core.commit import Commits
+from pgharness.proxy.core.control import Control
+from pgharness.proxy.core.effects import Effects
+from pgharness.proxy.core.extended import Extended
+from pgharness.proxy.core.failures import Failure, Failures
+from pgharness.proxy.core.part import Part
+from pgharness.proxy.core.prepared import Cache
+from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.running import Facts, Scope
+from pgharness.proxy.core.scopes import Scopes
+from pgharness.proxy.core.sending import Sending
+
+Sentence = Callable[[str, Refused], tuple[str, str, str]]
+
+
+class Shared:
+    """The clients of one shared connection.
+
+    Args:
+        facts: What is known of the schema.
+        defaults: The server's values of parameters, as far as they are known; grows.
+        sentence: Says a refusal in a test: its text, what is behind it, and the ways out.
+        now: This moment as PostgreSQL reads it; frozen where the test has frozen time.
+    """
+
+    def __init__(
+        self, facts: Facts, defaults: dict[str, str], sentence: Sentence, now: Callable[[], str] = str
+    ) -> None:
+        self.facts = facts
+        self.defaults = defaults
+        self.sentence = sentence
+        self.now = now
+        self.scope = Scope("", facts, defaults)
+        self.outsider = ""
+        """The running test, if it has not asked for the database."""
+        self.clients: dict[int, Client] = {}
+        self.cache = Cache()
+        self.failures = Failures(self)
+        self.channel = Channel(self.failures.refine)
+        self.effects = Effects(self)
+        self.control = Control(self)
+        self.commits = Commits(self)
+        self.extended = Extended(self)
+        self.sending = Sending(self)
+        self.scopes = Scopes(self)
+        self.holder: Client | None = None
+        """The client that the server works for."""
+        self.held = False
+        """Whether nothing may be sent: a request to cancel is on its way, and hits what the server is at."""
+        self.connected = False
+        self._waiting: deque[Client] = deque()
+        self._internal: deque[Callable[[], None]] = deque()
+        self._script: deque[scripts.Step] | None = None
+        """What is left of the holder's simple query, if it has sent one."""
+
+    # -- whose turn it is -----------------------------------------------------------------------
+
+    def feed(self, client: Client) -> None:
+        """Serve ``client``, which waits for an answer, when its turn comes."""
+        if client.stops and client is not self.holder and client not in self._waiting:
+            self._waiting.append(client)
+        self.pump()
+
+    def inside(self, work: Callable[[], None]) -> None:
+        """Do ``work`` of the harness's own as soon as the server is free."""
+        self._internal.append(work)
+        self.pump()
+
+    def pump(self) -> None:
+        """Go on with whoever is next, as long as the server is free."""
+        while self.channel.idle and not self.held:
+            if self.holder is not None:
+                self._serve(self.holder)
+            elif self._internal:
+                self._internal.popleft()()
+            elif self._waiting:
+                self.holder = self._waiting.popleft()
+            else:
+                return
+
+    def release(self, client: Client) -> None:
+        """``client`` has been answered: it is the next one's turn."""
+        if self.holder is client:
+            self.holder = None
+            client.cancelled = False
+        if client.stops and client not in self._waiting:
+            self._waiting.append(client)
+
+    def waiting(self) -> list[Client]:
+        """Who waits until the holder has been answered."""
+        return list(self._waiting)
+
+    def _serve(self, client: Client) -> None:
+        """Take the next step of the holder."""
+        if self._script:
+            step = self._script.popleft()
+            self.attempt(client, lambda: self._take(client, step))
+        elif self._script is not None:
+            self._script = None
+            self._end_group(client)
+        elif client.stops and not client.gone:
+            self._message(client)
+        else:
+            self.release(client)
+
+    def _message(self, client: Client) -> None:
+        kind = client.queue[0][0]
+        if kind in b"PBDEC":
+            if client.skipping:
+                client.next()
+            else:
+                self.attempt(client, lambda: self.extended.gather(client))
+            return
+        _, body = client.next()
+        if kind == b"S":
+            self._end_group(client)
+        elif kind == b"Q":
+            self._query(client, body)
+        elif kind == b"F":
+            self._script = deque()
+            self.attempt(client, lambda: self._function(client, body))
+        elif kind == b"H":
+            self.release(client)
+
+    # -- simple queries -------------------------------------------------------------------------
+
+    def _query(self, client: Client, body: bytes) -> None:
+        client.skipping = False
+        self.extended.drop_unnamed(client)
+        client.last = body[:-1].decode("utf-8", "surrogateescape")
+        self._script = scripts.steps(client.last)
+        if not self._script:
+            client.out += wire.EMPTY_QUERY
+
+    def _take(self, client: Client, step: scripts.Step) -> None:
+        if len(step.statements) == 1 and self.control.takes(client, step.statements[0]):
+            self.control.run(client, step.statements[0])
+            return
+        part = Part(client)
+        text = step.text
+        for statement in step.statements:
+            self.sending.examine(statement, part)
+        if len(step.statements) == 1:
+            text = self.effects.rewritten(client, step.statements[0], text)
+        part.sent += wire.query(text)
+        part.offset = step.start
+        part.simple = True
+        self.sending.send(part)
+
+    def _function(self, client: Client, body: bytes) -> None:
+        """A function call as libpq makes it for large objects."""
+        part = Part(client)
+        part.simple = part.writes = True
+        part.sent += wire.message(b"F", body)
+        self.sending.send(part)
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _end_group(self, client: Client) -> None:
+        """At a Sync, or the end of a simple query: end a transaction that no BEGIN has begun."""
+        client.skipping = False
+        transaction = client.transaction
+        if transaction is not None and not transaction.explicit:
+            self.commits.end(client, lambda: self._ready(client))
+        else:
+            self._ready(client)
+
+    def _ready(self, client: Client) -> None:
+        client.ready()
+        self.release(client)
+
+    def attempt(self, client: Client, work: Callable[[], None]) -> None:
+        """Do ``work``, and tell ``client`` what comes in its way."""
+        try:
+            work()
+        except Failure as failure:
+            client.error(failure.code, failure.text)
+            self._failed(client)
+        except Refused as refused:
+            self.refuse(client, refused)
+            self._failed(client)
+
+    def refuse(self, client: Client, refused: Refused) -> None:
+        """Answer ``client`` that its statement cannot be shown as in production."""
+        if all(refused is not known for known in self.scope.refusals):
+            self.scope.refusals.append(refused)
+        text, detail, hint = self.sentence(self.outsider or self.scope.id, refused)
+        client.error("0A000", text, detail, hint)
+
+    def _failed(self, client: Client) -> None:
+        if client.transaction is not None:
+            self.scope.stack.failed(client.transaction, on_server=False)
+        self.abandon(client)
+
+    def abandon(self, client: Client) -> None:
+        """Ignore what is left of the client's group."""
+        if self._script is not None:
+            self._script.clear()
+        else:
+            client.skipping = True
+
+    # -- the connection -----------------------------------------------------------------------------
+
+    def connect(self, facts: Facts, defaults: dict[str, str]) -> None:
+        """A new connection is there, on which nothing has been sent."""
+        self.facts = facts
+        self.defaults = dict(defaults)
+        self.channel = Channel(self.failures.refine)
+        self.cache.clear()
+        self.sending.closes.clear()
+        self.scope = Scope("", facts, self.defaults)
+        self.connected = True
+
+    def lost(self, refused: Refused) -> None:
+        """The connection has ended by itself: what was done on it is gone."""
+        self.connected = self.held = False
+        self.channel = Channel(self.failures.refine)
+        self.cache.clear()
+        self.sending.closes.clear()
+        scope: Scope | None = self.scope
+        while scope is not None:
+            scope.lost = scope.begun
+            scope.begun = False
+            scope.stack.diverged = refused
+            scope = scope.parent
+        for client in self.clients.values():
+            client.portals.clear()
+            client.cursors.clear()
+        holder = self.holder
+        if holder is not None:
+            self.refuse(holder, refused)
+            self._failed(holder)
+        self.pump()
+
+    # -- clients that leave, cancel or copy ---------------------------------------------------------
+
+    def copy(self, client: Client) -> None:
+        """Pass on what ``client`` copies; its last Sync is that of the server, which has eaten the first."""
+        section = self.channel.sections[0] if self.channel.sections else None
+        part = section.part if section is not None else None
+        while client.copying and client.queue:
+            kind = client.queue[0][0]
+            if kind in b"dcf" or (kind == b"S" and client.stops > 1):
+                if kind != b"S" or (part is not None and not part.simple):
+                    self.channel.out += wire.message(*client.next())
+                else:
+                    client.next()
+            elif kind == b"S" and len(client.queue) > 1:
+                client.queue.rotate(-1)
+            else:
+                return
+
+    def cancel_waiting(self, client: Client) -> bool:
+        """Answer ``client`` that its request is cancelled if it waits for its turn."""
+        if client not in self._waiting:
+            return False
+        self._waiting.remove(client)
+        self.refuse_waiting(client, lambda: client.error("57014", "canceling statement due to user request"))
+        return True
+
+    def busy(self, client: Client) -> None:
+        """Answer ``client`` that it has waited too long for the holder's statement to end."""
+        holder = self.holder
+        if holder is None or client not in self._waiting:
+            return
+        self._waiting.remove(client)
+        place = str(client.origin())
+        refused = Refused("busy", place, self.facts.lock_timeout, holder.last, str(holder.origin()))
+        self.refuse_waiting(client, lambda: self.refuse(client, refused))
+
+    def refuse_waiting(self, client: Client, say: Callable[[], None]) -> None:
+        """Give up the group of ``client`` that has not begun, and ``say`` why."""
+        say()
+        while client.queue:
+            kind, _ = client.next()
+            if kind in b"SQF":
+                break
+        if client.transaction is not None:
+            self.scope.stack.failed(client.transaction, on_server=False)
+            if not client.transaction.explicit:
+                self.commits.forget(client, kept=False)
+        client.ready()
+        self.feed(client)
+
+    def leave(self, client: Client) -> None:
+        """``client`` has gone: what it has not committed is undone, and what belongs to its session ends."""
+        client.gone = True
+        client.queue.clear()
+        client.stops = 0
+        if client in self._waiting:
+            self._waiting.remove(client)
+        if self.holder is client:
+            if client.copying:
+                self.channel.out += wire.COPY_FAIL + wire.SYNC
+            if self._script is not None:
+                self._script.clear()
+            self.inside(lambda: self._left(client))
+        else:
+            self._left(client)
+
+    def _left(self, client: Client) -> None:
+        self.clients.pop(client.pid, None)
+        self.commits.forget(client, kept=False)
+        for prepared in client.statements.values():
+            self.cache.forget(prepared)
+        self.sending.closes += [wire.close(b"S", name.encode()) for name in client.named.values()]
+        for name in client.temporary:
+            quoted = '"' + name.replace('"', '""') + '"'
+            self.scope.stack.pending.append(f"DROP TABLE IF EXISTS pg_temp.{quoted}")
+        client.temporary.clear()
+        client.out.clear()

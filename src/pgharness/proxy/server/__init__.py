@@ -1,0 +1,1 @@
+"""The proxy's process: sockets around the core."""

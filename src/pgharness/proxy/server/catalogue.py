@@ -1,0 +1,77 @@
+"""What the proxy reads of a database before it serves it."""
+
+from __future__ import annotations
+
+from pgharness.proxy.core.running import Facts, Restart, Strict
+from pgharness.proxy.core.settings import literal
+from pgharness.proxy.core.statements import SetConfig, function_settings
+from pgharness.proxy.server.upstream import Upstream
+
+_USERS = "n.nspname NOT IN ('pg_catalog', 'information_schema')"
+_WRITERS = f"""
+    SELECT DISTINCT lower(p.proname)
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.provolatile = 'v' AND p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype AND {_USERS}
+"""
+_SETTERS = f"""
+    SELECT lower(p.proname), p.prosrc
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE {_USERS} AND p.prosrc ILIKE '%set%'
+"""
+_DEFERRABLE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)"
+_SEQUENCES = """
+    SELECT format('%I.%I', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND has_schema_privilege(n.oid, 'USAGE')
+      AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'UPDATE')
+    ORDER BY 1
+"""
+_SAVED = "pgharness.sequences"
+_SAVE = f"""SELECT set_config('{_SAVED}', (
+    SELECT coalesce(json_object_agg(format('%I.%I', schemaname, sequencename), last_value), '{{}}')::text
+    FROM pg_sequences WHERE last_value IS NOT NULL), true)"""
+
+
+def facts(upstream: Upstream, owner: str, *, strict: Strict, clock: bool, lock_timeout: float) -> Facts:
+    """What the stack has to know of the database behind ``upstream``."""
+    setters: dict[str, tuple[SetConfig, ...]] = {}
+    for name, source in upstream.ask(_SETTERS):
+        if calls := function_settings((source or b"").decode("utf-8", "replace")):
+            key = (name or b"").decode()
+            setters[key] = setters.get(key, ()) + calls
+    return Facts(
+        owner=owner,
+        writers=frozenset((row[0] or b"").decode() for row in upstream.ask(_WRITERS)),
+        setters=setters,
+        deferrable=upstream.ask(_DEFERRABLE)[0][0] == b"t",
+        strict=strict,
+        clock=clock,
+        lock_timeout=lock_timeout,
+    )
+
+
+def restart(upstream: Upstream) -> Restart | None:
+    """What sets every sequence back to where it stands now; None if there is none.
+
+    By setval and not by ALTER SEQUENCE ... RESTART: setval is outside of transactions, as nextval is, so a
+    test that is rolled back has nothing to undo, and it takes no lock. Where a sequence stands, it says
+    itself: after RESTART WITH in a migration that is neither its start value nor the last one used. A
+    sequence that is gone by then is passed over.
+    """
+    names = [(row[0] or b"").decode() for row in upstream.ask(_SEQUENCES)]
+    if not names:
+        return None
+    selects = (f"SELECT {literal(name)}, last_value, is_called FROM {name}" for name in names)
+    rows = upstream.ask(" UNION ALL ".join(selects))
+    stood = ", ".join(f"({literal(_text(n))}, {_text(v)}, {_text(c) == 't'})" for n, v, c in rows)
+    values = f"(VALUES {stood}) AS s (name, value, called)"
+    moved = f"(current_setting('{_SAVED}')::json ->> name)::bigint"
+    inside = (
+        "SELECT setval(to_regclass(name), coalesce(moved, value), moved IS NOT NULL OR called) "
+        f"FROM (SELECT *, {moved} AS moved FROM {values}) AS m"
+    )
+    return Restart(f"SELECT setval(to_regclass(name), value, called) FROM {values}", _SAVE, inside)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode()

@@ -1,0 +1,157 @@
+"""What the process that tests tells the proxy to do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from pgharness.proxy.core.scopes import Report
+from pgharness.proxy.server.upstream import ConnectError, connect
+
+if TYPE_CHECKING:
+    from pgharness.proxy.server.proxy import Proxy
+
+_GRACE = 1.0
+_HOLDERS = """
+SELECT format('process %s%s, %s for %s s, its last statement: %s', pid,
+              coalesce(' ' || nullif(application_name, ''), ''), state,
+              round(extract(epoch FROM clock_timestamp() - xact_start)::numeric, 1), left(query, 120)), pid
+FROM pg_stat_activity
+WHERE datname = '{database}' AND pid NOT IN (pg_backend_pid(), {pid}) AND xact_start IS NOT NULL
+      AND backend_type = 'client backend'
+ORDER BY xact_start
+"""
+
+
+class Orders:
+    """Carries out orders, one JSON object a line; each is answered by one with the same number."""
+
+    def __init__(self, proxy: Proxy, connection: socket.socket) -> None:
+        self._proxy = proxy
+        self._connection = connection
+        self._data = b""
+        self._ending = 0.0
+        """When the test was told to end that has not ended yet; 0 if there is none."""
+
+    def readable(self, _: Any) -> None:
+        try:
+            data = self._connection.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._proxy.running = False
+            return
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Carry out the orders in ``data``."""
+        *lines, self._data = (self._data + data).split(b"\n")
+        for line in lines:
+            self._carry_out(json.loads(line))
+
+    def _carry_out(self, order: dict[str, Any]) -> None:
+        try:
+            getattr(self, f"_do_{order['do']}")(order)
+        except ConnectError as error:
+            self._answer(order, {"error": str(error)})
+
+    def _answer(self, order: dict[str, Any], answer: dict[str, Any]) -> None:
+        if "n" in order:
+            self._connection.setblocking(True)
+            with contextlib.suppress(OSError):
+                self._connection.sendall(json.dumps({"n": order["n"], **answer}).encode() + b"\n")
+            self._connection.setblocking(False)
+
+    def _do_use(self, order: dict[str, Any]) -> None:
+        self._proxy.use(order["database"])
+        self._answer(order, {})
+
+    def _do_prepare(self, order: dict[str, Any]) -> None:
+        self._proxy.clones.prepare(order["database"])
+
+    def _do_begin(self, order: dict[str, Any]) -> None:
+        proxy = self._proxy
+        proxy.questions.frozen = order.get("frozen", False)
+        proxy.shared.outsider = ""
+        proxy.isolation = order["isolation"]
+        if proxy.isolation == "database":
+            proxy.clones.begin(order["test"], order["database"])
+        else:
+            if proxy.upstream is None:
+                proxy.use(proxy.clones.shared)
+            restart = proxy.clones.restart if order.get("reset") else None
+            proxy.shared.scopes.begin(order["test"], restart)
+        self._answer(order, {})
+
+    def _do_end(self, order: dict[str, Any]) -> None:
+        proxy = self._proxy
+        if proxy.isolation == "database":
+            proxy.clones.end()
+            proxy.isolation = "rollback"
+            self._answer(order, {"refusals": [], "doubts": []})
+            return
+
+        def ended(report: Report) -> None:
+            self._ending = 0.0
+            self._answer(
+                order,
+                {
+                    "refusals": [[r.kind, list(r.arguments)] for r in report.refusals],
+                    "doubts": [[r.kind, list(r.arguments)] for r in report.doubts],
+                },
+            )
+
+        self._ending = time.monotonic()
+        proxy.shared.scopes.end(ended)
+
+    def _do_outsider(self, order: dict[str, Any]) -> None:
+        self._proxy.shared.outsider = order["test"]
+
+    def _do_baseline(self, order: dict[str, Any]) -> None:
+        client = self._proxy.shared.clients.get(order["pid"])
+        if client is not None and client.baseline is None:
+            client.baseline = client.settings if client.transaction is None else client.transaction.settings
+
+    def _do_holders(self, order: dict[str, Any]) -> None:
+        proxy = self._proxy
+        session = next((s for s in proxy.sessions if s.client and s.client.pid == order["pid"]), None)
+        mine = session.upstream if session is not None and session.upstream is not None else proxy.upstream
+        if mine is None:
+            self._answer(order, {"holders": []})
+            return
+        opened = connect(proxy.target, mine.database)
+        rows = opened.ask(_HOLDERS.format(database=mine.database.replace("'", "''"), pid=mine.pid))
+        opened.close()
+        pids = {s.upstream.pid: s.client.pid for s in proxy.sessions if s.upstream and s.client}
+        found = [[(line or b"").decode(), pids.get(int(pid or 0), 0)] for line, pid in rows]
+        self._answer(order, {"holders": found})
+
+    def _do_close(self, order: dict[str, Any]) -> None:
+        self._proxy.clear()
+        self._answer(order, {})
+        self._proxy.running = False
+
+    def stored_password(self, user: str) -> str:
+        """What the server keeps of the password of ``user``; empty if there is no such role, or no password."""
+        proxy = self._proxy
+        if proxy.upstream is None:
+            return ""
+        name = user.replace("'", "''")
+        with contextlib.suppress(ConnectError):
+            try:
+                rows = proxy.upstream.ask(f"SELECT rolpassword FROM pg_authid WHERE rolname = '{name}'")
+            finally:
+                proxy.upstream.socket.setblocking(False)
+            if rows and rows[0][0] is not None:
+                return rows[0][0].decode()
+        return ""
+
+    def look_after(self) -> None:
+        """Cancel what still runs some time after its test was told to end."""
+        if self._ending and time.monotonic() - self._ending > _GRACE:
+            self._proxy.cancel_running()

@@ -1,0 +1,46 @@
+"""What only the process that tests knows: where in its code a transaction began, and what time it is there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import socket
+
+_SECONDS = 2.0
+
+
+class Questions:
+    """Asks the process that tests, and waits for the answer; a thread of its own gives it at once.
+
+    Args:
+        connection: Where to ask.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(_SECONDS)
+        self._connection = connection
+        self._data = b""
+        self.frozen = False
+        """Whether time may stand still in the process that tests."""
+
+    def place(self, pid: int) -> str:
+        """Where the transaction of the client ``pid`` began; empty if that is not known."""
+        return self._ask(f"place {pid}")
+
+    def now(self) -> str:
+        """The time of the process that tests, as PostgreSQL reads it."""
+        asked = self._ask("now") if self.frozen else ""
+        return asked or dt.datetime.now(dt.UTC).isoformat()
+
+    def _ask(self, text: str) -> str:
+        try:
+            self._connection.sendall(text.encode() + b"\n")
+            while b"\n" not in self._data:
+                more = self._connection.recv(65536)
+                if not more:
+                    return ""
+                self._data += more
+        except OSError:
+            return ""
+        line, _, self._data = self._data.partition(b"\n")
+        return str(json.loads(line))

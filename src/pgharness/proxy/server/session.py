@@ -1,0 +1,244 @@
+"""One connection to the proxy: its first messages, its login, and its bytes after that."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import struct
+from typing import TYPE_CHECKING
+
+from pgharness.proxy.core import wire
+from pgharness.proxy.core.client import Client
+from pgharness.proxy.core.direct import Direct
+from pgharness.proxy.server import auth
+from pgharness.proxy.server.startup import Startup
+
+if TYPE_CHECKING:
+    from pgharness.proxy.server.proxy import Proxy
+    from pgharness.proxy.server.upstream import Upstream
+
+_READ = 262144
+_UNSENT = 4 * 1024 * 1024
+
+
+class Session:
+    """A connection that somebody has opened to the proxy."""
+
+    def __init__(self, proxy: Proxy, opened: socket.socket) -> None:
+        self.proxy = proxy
+        self.socket = opened
+        self.client: Client | None = None
+        self.direct: Direct | None = None
+        self.upstream: Upstream | None = None
+        """The connection that it has for itself, if it has one."""
+        self.once = False
+        """Whether that connection is no test's, and stays."""
+        self.writing = False
+        """Whether it waits until more can be sent."""
+        self.out = bytearray()
+        """What is to be sent before it has become a client."""
+        self._data = b""
+        self._take = self._first
+        self._handshaking = False
+        self._login: auth.Server | None = None
+        self._startup: Startup | None = None
+        self._password = ""
+        self._salt = b""
+
+    # -- bytes ------------------------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """Take what has come.
+
+        Raises:
+            OSError: The connection is gone.
+            ProtocolError: What has come is not PostgreSQL's protocol.
+        """
+        if self._handshaking:
+            self._shake_hands()
+            return
+        try:
+            data = self.socket.recv(_READ)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        if not data:
+            raise ConnectionResetError
+        pending = getattr(self.socket, "pending", None)
+        while pending is not None and pending():
+            data += self.socket.recv(_READ)
+        self._data = self._data + data if self._data else data
+        self._take()
+
+    def flush(self) -> None:
+        """Send what can be sent now.
+
+        Raises:
+            OSError: The connection is gone.
+        """
+        out = self.client.out if self.client is not None else self.out
+        while out:
+            try:
+                sent = self.socket.send(out)
+            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                break
+            if sent == len(out):
+                out.clear()
+            else:
+                del out[:sent]
+        if bool(out) != self.writing:
+            self.writing = bool(out)
+            self.proxy.watch(self)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be sent that nothing more is to be read for it."""
+        return self.client is not None and len(self.client.out) > _UNSENT
+
+    # -- before it is a client -----------------------------------------------------------------------
+
+    def _first(self) -> None:
+        found = wire.startup(self._data)
+        if found is None:
+            return
+        code, body, length = found
+        self._data = self._data[length:]
+        if code == wire.SSL_REQUEST:
+            self._offer_tls()
+        elif code == wire.GSS_REQUEST:
+            self.out += b"N"
+        elif code == wire.CANCEL_REQUEST:
+            (pid,) = struct.unpack_from("!I", body)
+            self.proxy.cancel(pid, body[4:])
+            raise ConnectionResetError
+        elif code >> 16 == 3:  # noqa: PLR2004 - the major version of the protocol
+            self._begin(code, body)
+        else:
+            self._end("0A000", f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}")
+        if self._data and self._take == self._first:
+            self._first()
+
+    def _offer_tls(self) -> None:
+        context = self.proxy.tls.context() if not isinstance(self.socket, ssl.SSLSocket) else None
+        if context is None or self.socket.family == getattr(socket, "AF_UNIX", None):
+            self.out += b"N"
+            return
+        self.socket.setblocking(True)
+        self.socket.sendall(b"S")
+        self.socket.setblocking(False)
+        self.proxy.unwatch(self)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.proxy.watch(self)
+        self._handshaking = True
+
+    def _shake_hands(self) -> None:
+        assert isinstance(self.socket, ssl.SSLSocket)  # noqa: S101 - wrapped before
+        try:
+            self.socket.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        self._handshaking = False
+
+    def _begin(self, code: int, body: bytes) -> None:
+        parameters = wire.startup_parameters(body)
+        asked = [name for name in parameters if name.startswith("_pq_.")]
+        if code > wire.PROTOCOL_3_2 or asked:
+            minor = min(code, wire.PROTOCOL_3_2) & 0xFFFF
+            names = b"".join(name.encode() + b"\x00" for name in asked)
+            self.out += wire.message(b"v", struct.pack("!II", 196608 + minor, len(asked)) + names)
+        self._startup = Startup.read(code, parameters)
+        verifier = self.proxy.verifier(self._startup.user)
+        if isinstance(verifier, str):
+            self._password, self._salt = verifier, secrets.token_bytes(4)
+            self.out += wire.message(b"R", struct.pack("!I", 5) + self._salt)
+            self._take = self._md5
+            return
+        binding = self.proxy.tls.binding if isinstance(self.socket, ssl.SSLSocket) else b""
+        self._login = auth.Server(verifier, binding)
+        offered = [auth.SCRAM_PLUS, auth.SCRAM] if binding else [auth.SCRAM]
+        names = b"".join(name.encode() + b"\x00" for name in offered) + b"\x00"
+        self.out += wire.message(b"R", struct.pack("!I", 10) + names)
+        self._take = self._sasl_first
+
+    def _password_message(self) -> bytes | None:
+        messages, at = wire.frames(self._data)
+        if not messages:
+            return None
+        kind, body = messages[0]
+        self._data = self._data[wire.HEADER + len(body) :]
+        if kind != b"p":
+            raise wire.ProtocolError(f"a message {kind!r} in place of a password")
+        return body
+
+    def _sasl_first(self) -> None:
+        body = self._password_message()
+        if body is None or self._login is None:
+            return
+        mechanism, at = wire.cut(body)
+        try:
+            answer = self._login.first(mechanism.decode(), body[at + 4 :])
+        except auth.Refusal as refusal:
+            self._end("28P01", str(refusal))
+            return
+        self.out += wire.message(b"R", struct.pack("!I", 11) + answer)
+        self._take = self._sasl_last
+
+    def _sasl_last(self) -> None:
+        body = self._password_message()
+        if body is None or self._login is None or self._startup is None:
+            return
+        try:
+            answer = self._login.last(body)
+        except auth.Refusal:
+            self._end("28P01", f'password authentication failed for user "{self._startup.user}"')
+            return
+        self.out += wire.message(b"R", struct.pack("!I", 12) + answer)
+        self._logged_in()
+
+    def _md5(self) -> None:
+        body = self._password_message()
+        if body is None or self._startup is None:
+            return
+        if body[:-1].decode() != auth.md5_of_stored(self._password, self._salt):
+            self._end("28P01", f'password authentication failed for user "{self._startup.user}"')
+            return
+        self._logged_in()
+
+    def _logged_in(self) -> None:
+        assert self._startup is not None  # noqa: S101 - the caller has begun
+        self._take = self._messages
+        self.proxy.admit(self, self._startup)
+
+    def accept(self, client: Client, secret: bytes) -> None:
+        """It has become ``client``."""
+        out = client.out
+        out += self.out
+        self.out.clear()
+        out += wire.message(b"R", b"\x00\x00\x00\x00")
+        for name, value in client.reported.items():
+            out += wire.parameter_status(name, value)
+        out += wire.message(b"K", struct.pack("!I", client.pid) + secret)
+        out += wire.READY[b"I"]
+        self.client = client
+
+    def _end(self, code: str, text: str) -> None:
+        """Say why the connection ends."""
+        self.fatal(wire.error("FATAL", code, text))
+
+    def fatal(self, message: bytes) -> None:
+        """Give ``message`` as the last one."""
+        out = self.client.out if self.client is not None else self.out
+        out += message
+        self.flush()
+        raise ConnectionResetError
+
+    # -- a client -----------------------------------------------------------------------------------
+
+    def _messages(self) -> None:
+        messages, at = wire.frames(self._data)
+        self._data = self._data[at:] if at < len(self._data) else b""
+        if messages:
+            if messages[-1][0] == b"X":
+                self.proxy.take(self, messages[:-1])
+                raise ConnectionResetError
+            self.proxy.take(self, messages)

@@ -1,0 +1,194 @@
+"""Connections to the PostgreSQL server, opened by a login of the proxy's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import ssl
+import struct
+from collections.abc import Mapping
+
+from pgharness.proxy.core import wire
+from pgharness.proxy.server import auth
+
+
+class ConnectError(Exception):
+    """The server does not let the proxy in; ``body`` is its ErrorResponse, if it has sent one."""
+
+    def __init__(self, text: str, body: bytes = b"") -> None:
+        super().__init__(text)
+        self.body = body
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """Where the server is, and the login of the proxy. ``timeout`` is in seconds."""
+
+    host: str
+    port: int
+    user: str
+    password: str = dataclasses.field(repr=False)
+    tls: bool = False
+    timeout: float = 30.0
+
+
+@dataclasses.dataclass(slots=True)
+class Upstream:
+    """An open connection, ready for a query, and what the server has said of it."""
+
+    socket: socket.socket
+    pid: int
+    secret: bytes
+    reported: dict[str, str]
+    database: str
+
+    def ask(self, sql: str) -> list[list[bytes | None]]:
+        """The rows of a query, waited for; not to be mixed with the loop's use of the socket.
+
+        Raises:
+            ConnectError: The query fails, or the connection is lost.
+        """
+        self.socket.settimeout(30)
+        try:
+            self.socket.sendall(wire.query(sql))
+            reader = _Reader(self.socket)
+            rows: list[list[bytes | None]] = []
+            failure = b""
+            while True:
+                kind, body = reader.message()
+                if kind == b"D":
+                    rows.append(wire.row_values(body))
+                elif kind == b"E":
+                    failure = body
+                elif kind == b"Z":
+                    break
+        except OSError as error:
+            raise ConnectError(str(error)) from error
+        if failure:
+            raise ConnectError(wire.fields(failure).get("M", ""), failure)
+        return rows
+
+    def close(self) -> None:
+        try:
+            self.socket.setblocking(False)
+            self.socket.send(wire.TERMINATE)
+        except OSError:
+            pass
+        self.socket.close()
+
+
+class _Reader:
+    """Reads whole messages from a blocking socket."""
+
+    def __init__(self, source: socket.socket) -> None:
+        self._source = source
+        self._data = b""
+
+    def message(self) -> tuple[bytes, bytes]:
+        while True:
+            if len(self._data) >= wire.HEADER:
+                (length,) = struct.unpack_from("!I", self._data, 1)
+                if len(self._data) > length:
+                    kind, body = self._data[:1], self._data[wire.HEADER : length + 1]
+                    self._data = self._data[length + 1 :]
+                    return kind, body
+            more = self._source.recv(65536)
+            if not more:
+                raise OSError("the server has closed the connection")
+            self._data += more
+
+
+def connect(target: Target, database: str, parameters: Mapping[str, str] | None = None) -> Upstream:
+    """Open a connection to ``database``; ``parameters`` are those of the startup message.
+
+    Raises:
+        ConnectError: The server does not answer, or refuses.
+    """
+    try:
+        opened = _open(target)
+    except OSError as error:
+        raise ConnectError(f"{target.host}:{target.port}: {error}") from error
+    try:
+        return _log_in(opened, target, database, parameters or {})
+    except (OSError, auth.Refusal) as error:
+        opened.close()
+        raise ConnectError(str(error)) from error
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _open(target: Target) -> socket.socket:
+    if target.host.startswith("/"):
+        opened = socket.socket(socket.AF_UNIX)
+        opened.settimeout(target.timeout)
+        opened.connect(f"{target.host}/.s.PGSQL.{target.port}")
+        return opened
+    opened = socket.create_connection((target.host, target.port), target.timeout)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if target.tls:
+        opened.sendall(struct.pack("!II", 8, wire.SSL_REQUEST))
+        if opened.recv(1) == b"S":
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE  # as libpq's sslmode=prefer, which drivers have by default
+            opened = context.wrap_socket(opened, server_hostname=target.host)
+    return opened
+
+
+def _log_in(
+    opened: socket.socket, target: Target, database: str, parameters: Mapping[str, str]
+) -> Upstream:
+    first = {"user": target.user, "database": database, "client_encoding": "UTF8", **parameters}
+    opened.sendall(wire.startup_message(first))
+    reader = _Reader(opened)
+    made = Upstream(opened, 0, b"", {}, database)
+    login: auth.Client | None = None
+    while True:
+        kind, body = reader.message()
+        if kind == b"R":
+            login = _answer(opened, target, body, login)
+        elif kind == b"S":
+            name, value, _ = body.split(b"\x00", 2)
+            made.reported[name.decode()] = value.decode("utf-8", "surrogateescape")
+        elif kind == b"K":
+            (made.pid,), made.secret = struct.unpack_from("!I", body), body[4:]
+        elif kind == b"E":
+            raise ConnectError(wire.fields(body).get("M", ""), body)
+        elif kind == b"Z":
+            return made
+
+
+def _answer(
+    opened: socket.socket, target: Target, body: bytes, login: auth.Client | None
+) -> auth.Client | None:
+    (what,) = struct.unpack_from("!I", body)
+    if what == 10:  # noqa: PLR2004 - SASL
+        login = auth.Client(target.password)
+        first = auth.SCRAM.encode() + b"\x00" + struct.pack("!I", len(login.first)) + login.first
+        opened.sendall(wire.message(b"p", first))
+    elif what == 11 and login is not None:  # noqa: PLR2004 - SASLContinue
+        opened.sendall(wire.message(b"p", login.last(body[4:])))
+    elif what == 5:  # noqa: PLR2004 - MD5
+        answer = auth.md5(target.user, target.password, body[4:8])
+        opened.sendall(wire.message(b"p", answer.encode() + b"\x00"))
+    elif what == 3:  # noqa: PLR2004 - clear text
+        opened.sendall(wire.message(b"p", target.password.encode() + b"\x00"))
+    elif what not in (0, 12):
+        raise ConnectError(f"the server asks for a login of kind {what}, which is not known")
+    return login
+
+
+def cancel(target: Target, upstream: Upstream) -> socket.socket | None:
+    """Ask the server to cancel what runs on ``upstream``; the socket ends once the request has been taken."""
+    try:
+        opened = _open(dataclasses.replace(target, timeout=5.0))
+        opened.sendall(wire.cancel_request(upstream.pid, upstream.secret))
+    except OSError:
+        return None
+    return opened
+
+
+def loopback(host: str) -> bool:
+    return host in ("127.0.0.1", "::1", "localhost") or host.startswith(os.sep)
