@@ -164,6 +164,10 @@ class Origin:
         self._text = text
         self._said = ""
 
+    def began(self, text: str) -> None:
+        """The first statement after BEGIN is ``text``."""
+        self._text = text
+
     def __str__(self) -> str:
         if not self._said:
             client = self._client

@@ -107,14 +107,18 @@ class Control:
 
     def _characterize(self, transaction: Transaction, statement: Statement) -> None:
         if statement.isolation:
-            if transaction.used and statement.isolation != (transaction.snapshot or "READ COMMITTED"):
+            if transaction.queried and statement.isolation != (transaction.snapshot or "READ COMMITTED"):
                 raise Failure("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
+            if self._shared.scope.stack.has_labels(transaction):
+                raise Failure("25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
             self._isolate(transaction, statement.isolation)
-        if statement.read_only is False and transaction.read_only and transaction.used:
+        if statement.read_only is False and transaction.read_only and transaction.queried:
             raise Failure("25001", "transaction read-write mode must be set before any query")
         if statement.read_only is not None and statement.read_only != transaction.read_only:
+            stack = self._shared.scope.stack
+            if stack.wrote(transaction):
+                raise Refused("session_state", "READ ONLY after it has written", transaction.place)
             if transaction.used:
-                stack = self._shared.scope.stack
                 stack.pending = [*stack.before(transaction, writes=False), "SET TRANSACTION READ ONLY"]
             transaction.read_only = statement.read_only
 

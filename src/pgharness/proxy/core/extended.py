@@ -98,9 +98,11 @@ class Extended:
             raise Failure("42P05", f'prepared statement "{name.decode()}" already exists')
         prepared = self._prepared(client, body[at:])
         if prepared.only is None or prepared.only.kind not in ALWAYS:
-            self._shared.sending.usable(client)
             if prepared.only is not None:
                 client.last = prepared.only.text
+            transaction = self._shared.sending.usable(client)
+            if prepared.only is not None and prepared.only.kind not in ("set", "show"):
+                transaction.queried = True
             self._on_server(prepared, part, name)
         else:
             part.units.append(wire.PARSE_COMPLETE)

@@ -58,6 +58,9 @@ class Sending:
         """
         shared, client = self._shared, part.client
         transaction = self.usable(client)
+        if not transaction.used and transaction.explicit:
+            transaction.origin.began(statement.text)
+        transaction.queried = transaction.queried or statement.kind not in ("set", "show")
         checks.check(shared.scope, shared.facts, client, transaction, statement)
         shared.effects.foresee(client, statement, part, portal)
         part.statements.append(statement)

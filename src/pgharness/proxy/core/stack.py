@@ -299,6 +299,10 @@ class Stack:
             self.pending = self.before(transaction, writes=False)
         return next((s for s in reversed(self._of(transaction)) if s.label == label), None)
 
+    def has_labels(self, transaction: Transaction) -> bool:
+        """Whether ``transaction`` is inside a savepoint of its own making."""
+        return bool(transaction.floating) or any(s.label for s in self._of(transaction))
+
     def wrote(self, transaction: Transaction) -> bool:
         """Whether ``transaction`` may have written what has not been undone."""
         return any(transaction in savepoint.writers for savepoint in self.savepoints)

@@ -43,7 +43,6 @@ _FIRST = r"[^\x00-@\[-^`{-\x7f]"
 _NEXT = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
 _SPACE = r"[ \t\n\r\f\v]"
 _OPERATOR = r"[~!@#^&|`?+\-*/%<>=]"
-_ARITHMETIC = r"[+\-*/%<>=]"
 _DIGITS = r"[0-9](?:_?[0-9])*+"
 _EXPONENT = rf"(?:[eE][+-]?{_DIGITS})?"
 _TAG = rf"\$(?:{_FIRST}[^\x00-/:-@\[-^`{{-\x7f]*+)?\$"
@@ -60,8 +59,7 @@ _ALTERNATIVES = (
     r"--[^\n\r]*+",
     _TAG,
     r"/\*",
-    rf"(?:(?!--|/\*){_ARITHMETIC})*[~!@#^&|`?](?:(?!--|/\*){_OPERATOR})*+",
-    rf"(?:(?!--|/\*){_ARITHMETIC})*(?!/\*)[*/%<>=]",
+    rf"(?:(?!--|/\*){_OPERATOR})++",
     rf"[bBxX]'{BODY}'?(?:{CONTINUED}'{BODY}'?)*+",
     rf"[uU]&'{BODY}'?(?:{CONTINUED}'{BODY}'?)*+{UESCAPE}",
     rf'[uU]&"(?:[^"]++|"")*+"?{UESCAPE}',
@@ -88,9 +86,22 @@ def tokenize(text: str) -> list[Token]:
             add(new(Token, ("op", raw, start, end)))
         elif raw.isidentifier() and whole and end - start <= _LONGEST:
             add(new(Token, ("word", raw.lower(), start, end)))
+        elif raw[:1] in _DECIMAL:
+            add(new(Token, ("number", raw, start, end)))
         elif kind := _KINDS.get(raw[:1]) or _kind(raw):
-            add(Token(kind, _value(kind, raw), start, end))
+            if kind == "op" and raw[-1] in "+-":
+                tokens += _operators(raw, start)
+            else:
+                add(Token(kind, _value(kind, raw), start, end))
     return tokens
+
+
+def _operators(raw: str, start: int) -> Iterator[Token]:
+    """One operator; or that before its signs, and each sign, if it has no mark that arithmetic has not."""
+    first = raw if any(mark in raw for mark in "~!@#^&|`?%") else raw.rstrip("+-") or raw[0]
+    for value in (first, *raw[len(first) :]):
+        yield Token("op", value, start, start + len(value))
+        start += len(value)
 
 
 def _pieces(text: str) -> Iterable[tuple[str, str]]:
@@ -127,7 +138,7 @@ def _end_of_comment(text: str, start: int) -> int:
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 _DECIMAL = frozenset("0123456789")
-_KINDS: dict[str, TokenKind] = {"'": "string", '"': "quoted", **dict.fromkeys(_DECIMAL, "number")}
+_KINDS: dict[str, TokenKind] = {"'": "string", '"': "quoted"}
 
 
 def _kind(raw: str) -> TokenKind | None:

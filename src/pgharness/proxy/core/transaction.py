@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Protocol
 
 NOTHING: Mapping[str, str] = {}
+
+
+class Place(Protocol):
+    """Where a transaction began."""
+
+    def began(self, text: str) -> None: ...
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -13,14 +20,14 @@ class Transaction:
     """One transaction of a client, as its connection sees it.
 
     Args:
-        origin: Says, by ``str()``, where it began.
+        origin: Says, by ``str()``, where it began, and is told its first statement.
         explicit: It was begun by BEGIN, and not by a statement outside of one.
         read_only: It is READ ONLY.
         snapshot: ``REPEATABLE READ`` or ``SERIALIZABLE`` if it is one of these.
         settings: What its session has set; it becomes the session's at the commit.
     """
 
-    origin: object
+    origin: Place
     explicit: bool = False
     read_only: bool = False
     snapshot: str = ""
@@ -31,6 +38,8 @@ class Transaction:
     ended: bool = False
     used: bool = False
     """Whether it has sent a statement to the server."""
+    queried: bool = False
+    """Whether one of its statements has taken a snapshot, after which its isolation level is fixed."""
     session: object = None
     overlapped: dict[Transaction, None] = dataclasses.field(default_factory=dict)
     """Who has written since its first statement; kept for snapshots only."""

@@ -19,7 +19,7 @@ class Piece:
     the last, so that what is next can be asked of each. ``found`` are the marks that occur.
     """
 
-    __slots__ = ("found", "marks", "start", "tokens")
+    __slots__ = ("_openings", "found", "marks", "start", "tokens")
 
     def __init__(self, tokens: list[Token], start: int = 0) -> None:
         self.tokens = tokens
@@ -28,6 +28,7 @@ class Piece:
         self.marks = [kinds.get(kind) or value for kind, value, _, _ in tokens]
         self.found = frozenset(self.marks)
         self.marks += ("", "")
+        self._openings: dict[int, int] | None = None
 
     @classmethod
     def of(cls, text: str) -> Piece:
@@ -63,6 +64,17 @@ class Piece:
             for at, here in enumerate(self.marks):
                 if here == mark:
                     yield at
+
+    def opening(self, at: int) -> int:
+        """The parenthesis that the one there closes; 0 if none does."""
+        if self._openings is None:
+            self._openings, opened = {}, []
+            for here, mark in enumerate(self.marks):
+                if mark == "(":
+                    opened.append(here)
+                elif mark == ")" and opened:
+                    self._openings[here] = opened.pop()
+        return self._openings.get(at, 0)
 
     def past(self, at: int) -> int:
         """What follows the parenthesis that opens there."""

@@ -48,19 +48,8 @@ def _begins(piece: Piece, at: int, first: int) -> bool:
     if before == "(":
         return marks[at - 2] in _CTE or marks[at - 2] in ("do", "also", "instead")
     if before == ")":
-        return marks[_opening(piece, at - 1) - 1] in _CTE
+        return marks[piece.opening(at - 1) - 1] in _CTE
     return marks[at - 2] in ("using", "set") and not piece.found.isdisjoint(("search", "cycle"))
-
-
-def _opening(piece: Piece, at: int) -> int:
-    """The parenthesis that the one there closes."""
-    depth = 0
-    for here in range(at, -1, -1):
-        mark = piece.marks[here]
-        depth += (mark == ")") - (mark == "(")
-        if not depth:
-            return here
-    return 0
 
 
 def tables(piece: Piece, first: int, acting: frozenset[int]) -> tuple[frozenset[str], frozenset[str]]:
@@ -174,7 +163,7 @@ class _Reader:
     def table(self, at: int) -> None:
         """TABLE as a query, and not as what another statement is about."""
         before = self.piece.marks[at - 1]
-        behind_with = before == ")" and self.piece.marks[_opening(self.piece, at - 1) - 1] in _CTE
+        behind_with = before == ")" and self.piece.marks[self.piece.opening(at - 1) - 1] in _CTE
         if at == self.first or behind_with or before in _BEFORE_A_TABLE_COMMAND:
             self.scopes[-1].lists = False
             self.item(at + 1)
@@ -217,7 +206,7 @@ class _Reader:
             return ""
         at -= 1
         if marks[at] == ")":
-            at = _opening(self.piece, at) - 1
+            at = self.piece.opening(at) - 1
         return self.piece.name(at) if at > 0 and marks[at - 1] in ("with", "recursive", ",") else ""
 
     def closes(self, _: int) -> None:
