@@ -10,6 +10,7 @@ import dataclasses
 from functools import lru_cache
 from typing import Literal
 
+from pgharness.proxy.core.reading.bodies import body
 from pgharness.proxy.core.reading.control import control
 from pgharness.proxy.core.reading.effects import effects
 from pgharness.proxy.core.reading.pieces import Piece
@@ -40,8 +41,8 @@ class Statement:
             or a prepared statement (EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE).
         name_span: Where in ``text`` the name of a prepared statement or a cursor is written.
         everything: DEALLOCATE ALL, CLOSE ALL and UNLISTEN *, which have no name.
-        body: The text of the statement that PREPARE, DECLARE, EXPLAIN or COPY holds; that of COPY with the
-            parenthesis and what follows.
+        body: The text of the statement that PREPARE, DECLARE, EXPLAIN or COPY holds, that of COPY with the
+            parenthesis and what follows; of DO, CREATE FUNCTION and CREATE PROCEDURE their body.
         isolation: The level that BEGIN or SET names.
         value: The new value of SET where it is written out, and the identifier of a snapshot.
         writes: It can change rows, the schema, sequences or large objects, whatever other functions do.
@@ -126,8 +127,8 @@ def _statement(piece: Piece, text: str) -> Statement:
     fields = control(piece) or {"kind": "plain"}
     inner, analyzes = fields.pop("inner", 0), fields.pop("analyzes", False)
     fields = effects(piece, fields["kind"], inner, analyzes=analyzes) | fields
-    if inner:
-        fields["body"] = text[piece.tokens[inner].start - piece.start :] if inner < len(piece.tokens) else ""
+    if inner or fields["changes_schema"]:
+        fields["body"] = body(piece, text, inner)
     if fields["kind"] in ("notify", "set constraints"):
         fields |= {"notifies": True} if fields["kind"] == "notify" else {"defers": True}
     opened = 0

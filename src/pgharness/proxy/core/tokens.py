@@ -113,7 +113,7 @@ def _pieces(text: str) -> Iterable[tuple[str, str]]:
 def _sought(text: str) -> Iterator[tuple[str, str]]:
     """Each token and the space before it, where some of them have an end that is sought."""
     at = 0
-    while found := _PATTERN.match(text, at):
+    while (found := _PATTERN.match(text, at)) and found[2]:
         space, raw = found.groups()
         start, at = found.span(2)
         if raw.startswith("/*"):
@@ -122,8 +122,6 @@ def _sought(text: str) -> Iterator[tuple[str, str]]:
             last = text.find(raw, at)
             at = len(text) if last < 0 else last + len(raw)
         yield space, text[start:at]
-        if not raw:
-            return
 
 
 def _end_of_comment(text: str, start: int) -> int:

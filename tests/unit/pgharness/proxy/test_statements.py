@@ -142,12 +142,15 @@ def test_a_name_is_cut_as_postgresql_cuts_it() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "COMMIT nothing", "BEGIN READ", "BEGIN READ ONLY,", "SAVEPOINT", "SAVEPOINT 'a'", "SAVEPOINT a b",
+        "COMMIT nothing", "BEGIN READ", "BEGIN ISOLATION LEVEL",
+        "BEGIN READ ONLY,", "SAVEPOINT", "SAVEPOINT 'a'", "SAVEPOINT a b",
         "RELEASE select", "ROLLBACK TO", "ABORT TO a", "START", "SET", "SET x", "SET x =", "SET x = (1)",
-        "SET TRANSACTION", "SET CONSTRAINTS a", "SET CONSTRAINTS DEFERRED", "RESET", "SHOW", "SHOW a b",
+        "SET TRANSACTION", "SET CONSTRAINTS a", "SET CONSTRAINTS DEFERRED", "SET CONSTRAINTS",
+        "RESET", "SHOW", "SHOW a b",
         "DISCARD", "LISTEN 'a'", "UNLISTEN", "NOTIFY a,", "PREPARE p", "PREPARE p AS", "EXECUTE 1",
         "DECLARE c CURSOR", "DECLARE CURSOR FOR SELECT 1", "FETCH", "FETCH a b c", "CLOSE", "SET ROLE",
-        "COPY (SELECT 1) FROM STDIN", "COMMIT PREPARED a", "SET TRANSACTION SNAPSHOT a", "DEALLOCATE 'a'",
+        "COPY (SELECT 1) FROM STDIN", "EXECUTE p (",
+        "COMMIT PREPARED a", "SET TRANSACTION SNAPSHOT a", "DEALLOCATE 'a'",
     ],
 )  # fmt: skip
 def test_what_the_grammar_refuses_is_left_to_the_server(text: str) -> None:
@@ -188,6 +191,13 @@ def test_a_script_as_its_statements(script: str, texts: list[str] | None) -> Non
         ("EXPLAIN (COSTS off) DELETE FROM t", "DELETE FROM t"),
         ("EXPLAIN ANALYZE VERBOSE SELECT 1", "SELECT 1"),
         ("COPY (SELECT 1) TO STDOUT", "SELECT 1) TO STDOUT"),
+        ("DO LANGUAGE 'plpgsql' $$ BEGIN END $$", " BEGIN END "),
+        ("DO", ""),
+        ("CREATE FUNCTION f(a text DEFAULT 'a') RETURNS int LANGUAGE sql AS $$SELECT 1$$ STABLE", "SELECT 1"),
+        ("CREATE FUNCTION f() RETURNS int RETURN 1", "1"),
+        ("CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT 1; END", "SELECT 1; END"),
+        ("CREATE FUNCTION f()", ""),
+        ("CREATE TABLE t AS SELECT 'a'", ""),
         ("SELECT 1", ""),
     ],
 )

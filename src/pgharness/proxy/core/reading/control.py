@@ -105,6 +105,7 @@ def _execute(c: Cursor) -> Fields | None:
     fields = _spanned("execute", c)
     if c.mark == "(":
         c.at = c.piece.past(c.at)
+        return fields if c.piece.marks[c.at - 1] == ")" else None
     return fields
 
 

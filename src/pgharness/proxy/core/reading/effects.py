@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pgharness.proxy.core.reading.bodies import longest_literal
 from pgharness.proxy.core.reading.ddl import at_statements, ddl, ends_inside
 from pgharness.proxy.core.reading.keywords import RESERVED
 from pgharness.proxy.core.reading.pieces import Piece
@@ -128,7 +129,7 @@ def _called(piece: Piece, words: frozenset[str]) -> Fields:
 
 def _done(piece: Piece, words: frozenset[str]) -> Fields:
     """What the body of a DO does, as far as its text tells."""
-    body = Piece.of(max((piece.value(at) for at in piece.places("'")), key=len, default=""))
+    body = Piece.of(longest_literal(piece))
     words |= _calls(body)
     changed, read = tables(body, 0, verbs(body, 0))
     return _called(body, words) | {

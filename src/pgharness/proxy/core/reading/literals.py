@@ -8,7 +8,9 @@ BODY = r"(?:[^']++|'')*+"
 ESCAPED = r"(?:[^'\\]++|''|\\.?)*+"
 CONTINUED = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+[\n\r])*+(?=')"
 """What stands between a literal and the rest of it: at least the end of a line."""
-UESCAPE = r"(?:[ \t\n\r\f\v]*+[uU][eE][sS][cC][aA][pP][eE][ \t\n\r\f\v]*+'[^']')?"
+_DECLARED = r"[ \t\n\r\f\v]*+[uU][eE][sS][cC][aA][pP][eE][ \t\n\r\f\v]*+'([^'])'"
+UESCAPE = f"(?:{_DECLARED.replace('(', '(?:')})?"
+"""What may follow a literal with points of Unicode: the character that escapes them."""
 
 _PLAIN = re.compile(rf"(?:{CONTINUED})?'({BODY})'?")
 _ESCAPED = re.compile(rf"(?:{CONTINUED})?'({ESCAPED})'?", re.DOTALL)
@@ -50,8 +52,8 @@ def escaped(raw: str) -> str:
 def with_points(raw: str) -> str:
     r"""The content of ``U&'...'`` or ``U&"..."``, whose escapes are points of Unicode: ``\0061``."""
     mark, quote = "\\", raw[2]
-    if declared := re.search(UESCAPE + r"\Z", raw):
-        mark = declared[0][-2:-1] or mark
+    if declared := re.search(_DECLARED + r"\Z", raw):
+        mark = declared[1]
         raw = raw[: declared.start()]
     found = (_PLAIN if quote == "'" else _QUOTED).findall(raw[2:])
     body = "".join(found[:1] if quote == '"' else found).replace(quote * 2, quote)
