@@ -65,9 +65,11 @@ class Channel:
 
     Args:
         refine: What becomes of an error that a client is about to get: the message to send instead.
+        owner: Who has the connection for itself, and gets what comes unasked.
     """
 
-    def __init__(self, refine: Callable[[Section, bytes], bytes]) -> None:
+    def __init__(self, refine: Callable[[Section, bytes], bytes], owner: Client | None = None) -> None:
+        self.owner = owner
         self.out = bytearray()
         """What is to be sent to the server."""
         self.sections: deque[Section] = deque()
@@ -110,7 +112,9 @@ class Channel:
             following = at + 1 + _LENGTH(data, at + 1)[0]
             if following > size:
                 break
-            if section is None:  # unasked: a notice, a parameter, or the server's last word
+            if section is None:  # unasked: a notification, a notice, or the server's last word
+                if self.owner is not None:
+                    self.owner.out += data[at:following]
                 start = following
             elif section.client is None:
                 if kind == _READY:
@@ -156,7 +160,7 @@ class Channel:
         elif kind == _STATUS:
             name, value, _ = data[at + wire.HEADER : following].split(b"\x00", 2)
             client.reported[name.decode()] = value.decode("utf-8", "surrogateescape")
-        elif kind == _NOTIFICATION:
+        elif kind == _NOTIFICATION and self.owner is None:
             client.out += data[start:at]
             return following
         return start

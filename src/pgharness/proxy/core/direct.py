@@ -24,7 +24,7 @@ class Direct:
 
     def __init__(self, client: Client, ended: Callable[[], None] = lambda: None) -> None:
         self.client = client
-        self.channel = Channel(lambda _, body: wire.message(b"E", body))
+        self.channel = Channel(lambda _, body: wire.message(b"E", body), client)
         self.status = b"I"
         """That of the last ReadyForQuery."""
         self._ended = ended
@@ -130,6 +130,7 @@ class Direct:
 
     def _done(self, section: Section) -> None:
         self.status = section.status
+        self.client.out += wire.READY[section.status]
         if self._parsed:
             mine = [entry for entry in self._parsed if entry[0] is section]
             self._parsed = [entry for entry in self._parsed if entry[0] is not section]

@@ -93,7 +93,8 @@ class Clones:
         """Pass on what the client of ``session`` has sent, on a connection that it gets now if it has none."""
         if session.direct is None:
             try:
-                self.attach(session, self._name)
+                assert session.client is not None  # noqa: S101 - messages come from clients
+                self.attach(session, session.client)
             except ConnectError as error:
                 self._proxy.end_session(session, wire.error("FATAL", "08006", f"pgharness: {error}"))
                 return
@@ -101,14 +102,15 @@ class Clones:
         session.direct.take(messages)
         self._proxy.send_direct(session)
 
-    def attach(self, session: Session, name: str, *, once: bool = False) -> None:
-        """Give the client of ``session`` a connection to ``name``; ``once`` says that it keeps that.
+    def attach(self, session: Session, client: Client, name: str = "", *, once: bool = False) -> int:
+        """Give ``client`` a connection to ``name``, or to the test's clone; returns its process id.
+
+        ``once`` says that it keeps that connection, whatever test runs.
 
         Raises:
             ConnectError: The server refuses, or has gone.
         """
-        client = session.client
-        assert client is not None  # noqa: S101 - it has logged in
+        name = name or self._name
         with self._lock:
             ready = self._open.get(name)
             opened = ready.pop() if ready else None
@@ -118,3 +120,4 @@ class Clones:
         session.direct, session.once = direct, once
         self._proxy.register(session, opened)
         direct.begin(wanted)
+        return opened.pid

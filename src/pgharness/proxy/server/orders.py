@@ -109,6 +109,10 @@ class Orders:
         self._ending = time.monotonic()
         proxy.shared.scopes.end(ended)
 
+    def _do_tls(self, order: dict[str, Any]) -> None:
+        self._proxy.tls.wanted = True
+        self._answer(order, {})
+
     def _do_outsider(self, order: dict[str, Any]) -> None:
         self._proxy.shared.outsider = order["test"]
 

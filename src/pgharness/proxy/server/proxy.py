@@ -56,7 +56,7 @@ class Proxy:
         self.database: str = options["database"]
         """The name under which clients know the database of the tests."""
         self.user: str = options["user"]
-        self.tls = Tls(None, options["packages"])
+        self.tls = Tls(options.get("tls_directory", ""), options["packages"], wanted=options.get("tls", False))
         self.questions = Questions(questions)
         self.shared = Shared(Facts(), {}, sentence, self.questions.now)
         self.clones = Clones(self)
@@ -84,10 +84,12 @@ class Proxy:
     def run(self) -> None:
         while self.running:
             for key, mask in self._selector.select(_TICK):
-                try:
-                    key.data(key.fileobj) if callable(key.data) else self._serve(key.data, mask)
-                except KeyError:  # closed by what came before in this round
+                if key.fd not in self._selector.get_map():  # closed by what came before in this round
                     continue
+                if isinstance(key.data, Session):
+                    self._serve(key.data, mask)
+                else:
+                    key.data(key.fileobj)
             self._flush()
             self._look_after()
 
@@ -164,7 +166,7 @@ class Proxy:
         """``session`` has gone."""
         with contextlib.suppress(KeyError, ValueError):
             self.unwatch(session)
-        session.socket.close()
+        session.close()
         if session.upstream is not None:
             self.release_upstream(session)
         if session.client is not None:
@@ -193,10 +195,9 @@ class Proxy:
         except ConnectError as error:
             session.fatal(wire.message(b"E", error.body) if error.body else _GONE)
             return
-        self._pid += 1
         secret = secrets.token_bytes(32 if startup.protocol == wire.PROTOCOL_3_2 else 4)
         client = Client(
-            self._pid,
+            0,
             secret,
             user=startup.user,
             application=settings.get("application_name", ""),
@@ -204,14 +205,25 @@ class Proxy:
             reported=reported,
             place=self.questions.place,
         )
+        try:
+            client.pid = self._connect(session, client, startup)
+        except ConnectError as error:
+            session.fatal(wire.message(b"E", error.body) if error.body else _GONE)
+            return
         session.accept(client, secret)
-        if startup.database != self.database:
-            try:
-                self.clones.attach(session, startup.database, once=True)
-            except ConnectError as error:
-                session.client = None
-                session.fatal(wire.message(b"E", error.body) if error.body else _GONE)
         self.shared.clients[client.pid] = client
+
+    def _connect(self, session: Session, client: Client, startup: Startup) -> int:
+        """Give ``client`` the connection that it is to have for itself, if it is; returns its process id."""
+        other = startup.database != self.database
+        if other or self.isolation == "database":
+            pid = self.clones.attach(session, client, startup.database if other else "", once=other)
+            if pid not in self.shared.clients:
+                return pid
+        self._pid += 1
+        while self._pid in self.shared.clients:
+            self._pid += 1
+        return self._pid
 
     def _parameters(self, startup: Startup) -> tuple[dict[str, str], dict[str, str]]:
         """The parameters that ``startup`` sets, in the server's own spelling, and what it reports then."""

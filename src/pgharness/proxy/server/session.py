@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import ssl
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pgharness.proxy.server.upstream import Upstream
 
 _READ = 262144
+_CLIENT_HELLO = b"\x16"
 _UNSENT = 4 * 1024 * 1024
 
 
@@ -41,6 +43,10 @@ class Session:
         self._data = b""
         self._take = self._first
         self._handshaking = False
+        self._untried = True
+        """Whether nothing has come yet."""
+        self._rejected = False
+        """Whether it has asked for TLS in vain, and has said nothing since."""
         self._login: auth.Server | None = None
         self._startup: Startup | None = None
         self._password = ""
@@ -58,11 +64,18 @@ class Session:
         if self._handshaking:
             self._shake_hands()
             return
+        if self._untried:
+            self._untried = False
+            if self.socket.recv(1, socket.MSG_PEEK) == _CLIENT_HELLO:  # libpq's sslnegotiation=direct
+                self._begin_tls(insists=True)
+                return
         try:
             data = self.socket.recv(_READ)
         except (BlockingIOError, ssl.SSLWantReadError):
             return
         if not data:
+            if self._rejected:  # it does not go on without TLS: the next one of its kind gets it
+                self.proxy.tls.wanted = True
             raise ConnectionResetError
         pending = getattr(self.socket, "pending", None)
         while pending is not None and pending():
@@ -103,6 +116,7 @@ class Session:
             return
         code, body, length = found
         self._data = self._data[length:]
+        self._rejected = False
         if code == wire.SSL_REQUEST:
             self._offer_tls()
         elif code == wire.GSS_REQUEST:
@@ -119,17 +133,33 @@ class Session:
             self._first()
 
     def _offer_tls(self) -> None:
-        context = self.proxy.tls.context() if not isinstance(self.socket, ssl.SSLSocket) else None
-        if context is None or self.socket.family == getattr(socket, "AF_UNIX", None):
+        """Answer a request for TLS: with yes where some client of this run insists on it."""
+        if self.proxy.tls.wanted and self.socket.family != getattr(socket, "AF_UNIX", None):
+            self._begin_tls()
+            return
+        self._rejected = True
+        self.out += b"N"
+
+    def _begin_tls(self, *, insists: bool = False) -> None:
+        context = self.proxy.tls.context()
+        if context is None:
+            if insists:
+                raise ConnectionResetError
             self.out += b"N"
             return
-        self.socket.setblocking(True)
-        self.socket.sendall(b"S")
-        self.socket.setblocking(False)
+        if not insists:
+            self.socket.send(b"S")
         self.proxy.unwatch(self)
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.proxy.watch(self)
         self._handshaking = True
+
+    def close(self) -> None:
+        """Close it, as TLS has it where that is spoken."""
+        if isinstance(self.socket, ssl.SSLSocket) and not self._handshaking:
+            with contextlib.suppress(OSError, ValueError):
+                self.socket.unwrap()
+        self.socket.close()
 
     def _shake_hands(self) -> None:
         assert isinstance(self.socket, ssl.SSLSocket)  # noqa: S101 - wrapped before

@@ -18,12 +18,15 @@ class Tls:
     """Offers TLS by a certificate of the run's own.
 
     Args:
-        directory: Where the certificate is kept; empty until it is asked for.
+        directory: Where the certificate is kept; one of its own if empty.
+        wanted: Whether it is known that a client insists on TLS.
         packages: Where the packages of the process that tests lie, for ``trustme``.
     """
 
-    def __init__(self, directory: Path | None, packages: list[str]) -> None:
-        self._directory = directory
+    def __init__(self, directory: str, packages: list[str], *, wanted: bool) -> None:
+        self.wanted = wanted
+        """Whether some client of this run insists on TLS; the others go without it, which is quicker."""
+        self._directory = Path(directory) if directory else None
         self._packages = packages
         self._context: ssl.SSLContext | None = None
         self._missing = False
@@ -40,6 +43,7 @@ class Tls:
             chain, key, _ = files
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(chain, key)
+            context.set_alpn_protocols(["postgresql"])
             der = ssl.PEM_cert_to_DER_cert(_first(chain.read_text()))
             self.binding = hashlib.sha256(der).digest()
             self._context = context
