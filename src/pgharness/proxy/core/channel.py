@@ -159,6 +159,9 @@ class Channel:
             client.copying = True
         elif kind == _STATUS:
             name, value, _ = data[at + wire.HEADER : following].split(b"\x00", 2)
+            if section.part is not None and name.decode().lower() not in section.part.settings:
+                client.out += data[start:at]  # that of another client, which an error has brought back
+                return following
             client.reported[name.decode()] = value.decode("utf-8", "surrogateescape")
         elif kind == _NOTIFICATION and self.owner is None:
             client.out += data[start:at]

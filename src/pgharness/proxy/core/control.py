@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.client import Client
-from pgharness.proxy.core.effects import ISOLATION
+from pgharness.proxy.core.effects import DEFERRABLE, ISOLATION
 from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.settings import AUTHORIZATION
@@ -96,6 +96,8 @@ class Control:
             client.origin(), explicit=explicit, read_only=read_only, settings=settings, session=client
         )
         self._isolate(made, level)
+        if settings.get("default_transaction_deferrable", "off").lower() in _TRUE:
+            made.local = {**made.local, DEFERRABLE: "on"}
         if self._shared.facts.clock and self._shared.scope.id:
             made.local = {**made.local, NOW: self._shared.now()}
         return made
@@ -112,6 +114,9 @@ class Control:
             if self._shared.scope.stack.has_labels(transaction):
                 raise Failure("25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
             self._isolate(transaction, statement.isolation)
+        if statement.deferrable is not None:
+            value = "on" if statement.deferrable else "off"
+            transaction.local = {**transaction.local, DEFERRABLE: value}
         if statement.read_only is False and transaction.read_only and transaction.queried:
             raise Failure("25001", "transaction read-write mode must be set before any query")
         if statement.read_only is not None and statement.read_only != transaction.read_only:
@@ -302,7 +307,7 @@ class Control:
             raise Failure.aborted()
         prepared = client.statements.pop(statement.name.encode(), None)
         if prepared is not None:
-            self._shared.cache.forget(prepared)
+            self._shared.statements.forget(prepared)
         elif (name := client.named.pop(statement.name, None)) is not None:
             self._close(b"S", [name])
         else:
@@ -311,7 +316,7 @@ class Control:
 
     def _drop_names(self, client: Client) -> None:
         for prepared in client.statements.values():
-            self._shared.cache.forget(prepared)
+            self._shared.statements.forget(prepared)
         client.statements.clear()
         self._close(b"S", client.named.values())
         client.named.clear()

@@ -19,15 +19,15 @@ class Direct:
 
     Args:
         client: The client; what it has prepared elsewhere is prepared here when it is first used.
-        ended: Called whenever all that has been asked is answered.
+        forget: Called with what the client has prepared elsewhere and needs no more.
     """
 
-    def __init__(self, client: Client, ended: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, client: Client, forget: Callable[[Prepared], None] = lambda _: None) -> None:
         self.client = client
         self.channel = Channel(lambda _, body: wire.message(b"E", body), client)
         self.status = b"I"
         """That of the last ReadyForQuery."""
-        self._ended = ended
+        self._forget = forget
         self._prepared: set[bytes] = set()
         self._open: Section | None = None
         """The section of a group that has no Sync yet."""
@@ -82,6 +82,7 @@ class Direct:
             text = wire.cut(body, at)[0].decode("utf-8", "surrogateescape")
             found = read(text)
             self._note(found)
+            self._drop(name)
             statements[name] = Prepared(body[at:], found, original=body[at:])
             self._prepared.add(name)
             section = self._section([])
@@ -93,10 +94,15 @@ class Direct:
         elif kind == b"D" and body[:1] == b"S":
             self._again(body[1:-1])
         elif kind == b"C" and body[:1] == b"S":
-            statements.pop(body[1:-1], None)
+            self._drop(body[1:-1])
             self._prepared.discard(body[1:-1])
         self._section([FORWARD])
         out += wire.message(kind, body)
+
+    def _drop(self, name: bytes) -> None:
+        old = self.client.statements.pop(name, None)
+        if old is not None:
+            self._forget(old)
 
     def _again(self, name: bytes) -> None:
         """Prepare here what has been prepared on an earlier connection."""
@@ -107,7 +113,7 @@ class Direct:
             self.channel.out += wire.parse(name, prepared.original)
 
     def _simple(self, body: bytes) -> None:
-        self.client.statements.pop(b"", None)
+        self._drop(b"")
         lower = body.lower()
         text = body[:-1].decode("utf-8", "surrogateescape")
         if b"set" in lower or any(word in lower for word in _NAMING):
@@ -125,7 +131,7 @@ class Direct:
             elif statement.kind == "deallocate" or (statement.kind == "discard" and statement.name == "all"):
                 names = set(client.statements) if statement.name in ("", "all") else {statement.name.encode()}
                 for name in names:
-                    client.statements.pop(name, None)
+                    self._drop(name)
                     self._prepared.discard(name)
 
     def _done(self, section: Section) -> None:
@@ -138,5 +144,3 @@ class Direct:
                 if index >= section.at:
                     self.client.statements.pop(name, None)
                     self._prepared.discard(name)
-        if self.channel.idle:
-            self._ended()

@@ -12,17 +12,18 @@ from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.part import Part
 from pgharness.proxy.core.settings import AUTHORIZATION, REPORTED, ROLE
 from pgharness.proxy.core.statements import SetConfig, Statement, function_settings
+from pgharness.proxy.core.tokens import tokenize
 
 if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
 
 _TRUE = (b"t", b"true", b"on", b"1", b"yes", b"y", b"\x01")
-ISOLATION = "pgharness.isolation"
-"""The run-time parameter that tells a transaction which isolation level it has asked for."""
-_SHOWN = (
-    f"SELECT coalesce(nullif(pg_catalog.current_setting('{ISOLATION}', true), ''), 'read committed') "
-    "AS transaction_isolation"
-)
+ISOLATION, DEFERRABLE = "pgharness.isolation", "pgharness.deferrable"
+"""The run-time parameters that tell a transaction what it has asked for and cannot have inside another."""
+VIRTUAL = {"transaction_isolation": ISOLATION, "transaction_deferrable": DEFERRABLE}
+"""What stands for parameters that cannot be set inside the shared transaction."""
+UNSET = {ISOLATION: "read committed", DEFERRABLE: "off"}
+"""The values of those before anybody has set them."""
 _RENAMED = frozenset(("prepare", "execute", "declare", "fetch", "move", "close"))
 
 
@@ -97,8 +98,8 @@ class Effects:
         """
         if statement.backend_pid:
             return f"SELECT {client.pid} AS pg_backend_pid"
-        if statement.kind == "show" and statement.name == "transaction_isolation":
-            return _SHOWN
+        if "transaction_" in text and (shown := _virtual(statement, text)):
+            return shown
         if statement.kind not in _RENAMED:
             return text
         name = self._server_name(client, statement)
@@ -144,7 +145,7 @@ class Effects:
         shared, scope = self._shared, self._shared.scope
         scope.schema_changed = True
         scope.let_wait = scope.checked and statement.defers
-        shared.cache.schema_changed()
+        shared.statements.schema_changed()
         if statement.body and (calls := function_settings(statement.body)):
             for name in statement.words:
                 self._made[name] = calls
@@ -193,3 +194,18 @@ def _values(names: list[str], rows: list[bytes]) -> dict[str, str | None]:
         name: None if value is None else value.decode("utf-8", "surrogateescape")
         for name, value in zip(names, found, strict=False)
     }
+
+
+def _virtual(statement: Statement, text: str) -> str:
+    """``text`` asking for what stands for the parameters of `VIRTUAL`; empty if it asks for none of them."""
+    if statement.kind == "show" and statement.name in VIRTUAL:
+        return f"SELECT pg_catalog.current_setting('{VIRTUAL[statement.name]}') AS {statement.name}"
+    if "current_setting" not in statement.words:
+        return ""
+    found, tokens = "", tokenize(text)
+    for index in range(len(tokens) - 1, 1, -1):
+        token = tokens[index]
+        called = tokens[index - 2].value == "current_setting" and tokens[index - 1].value == "("
+        if called and token.kind == "string" and token.value in VIRTUAL:
+            found = text = f"{text[: token.start]}'{VIRTUAL[token.value]}'{text[token.end :]}"
+    return found

@@ -77,7 +77,7 @@ class Extended:
             for _, name, prepared in part.parsed:
                 if name is not None:
                     client.statements.pop(name, None)
-                self._shared.cache.failed(prepared)
+                self._shared.statements.failed(prepared)
             for _, name in part.bound:
                 client.portals.pop(name, None)
             _answer(client, part)
@@ -108,7 +108,7 @@ class Extended:
             part.units.append(wire.PARSE_COMPLETE)
         old = client.statements.pop(name, None)
         if old is not None:
-            self._shared.cache.forget(old)
+            self._shared.statements.forget(old)
         client.statements[name] = prepared
 
     def _prepared(self, client: Client, rest: bytes) -> Prepared:
@@ -122,15 +122,15 @@ class Extended:
         return Prepared(rest, statements, original=original)
 
     def _on_server(self, prepared: Prepared, part: Part, name: bytes | None = None) -> None:
-        """See that ``prepared`` is on the server; ``name`` is that of a Parse of the client's own."""
-        cache = self._shared.cache
-        if cache.find(prepared):
-            if name is not None:
-                part.units.append(wire.PARSE_COMPLETE)
-            return
+        """Prepare ``prepared`` on the server; ``name`` is that of a Parse of the client's own."""
+        statements = self._shared.statements
+        for dropped in statements.take_dropped():
+            part.dropped.append((len(part.units), dropped))
+            part.units.append(SWALLOW)
+            part.sent += wire.close(b"S", dropped)
         part.parsed.append((len(part.units), name, prepared))
         part.units.append(SWALLOW if name is None else FORWARD)
-        part.sent += cache.add(prepared)
+        part.sent += statements.add(prepared)
 
     def _bind(self, client: Client, body: bytes, part: Part) -> None:
         name, at = wire.cut(body)
@@ -205,7 +205,7 @@ class Extended:
         if what == b"S":
             prepared = client.statements.pop(name, None)
             if prepared is not None:
-                self._shared.cache.forget(prepared)
+                self._shared.statements.forget(prepared)
         elif name in client.portals:
             self._drop_portal(client, name, part)
         else:
@@ -235,7 +235,7 @@ class Extended:
         """A simple query destroys the unnamed statement and the unnamed portal of its client."""
         prepared = client.statements.pop(b"", None)
         if prepared is not None:
-            self._shared.cache.forget(prepared)
+            self._shared.statements.forget(prepared)
         portal = client.portals.pop(b"", None)
         if portal is not None and portal.server_name:
             self._shared.sending.closes.append(wire.close(b"P", portal.server_name))

@@ -100,7 +100,10 @@ class Failures:
             if index >= section.at:
                 if name is not None:
                     client.statements.pop(name, None)
-                shared.cache.failed(prepared)
+                shared.statements.failed(prepared)
+        for index, name in part.dropped:
+            if index >= section.at:
+                shared.statements.drop(name)
         for index, name in part.bound:
             if index >= section.at:
                 client.portals.pop(name, None)

@@ -11,7 +11,7 @@ class Part:
     """Messages of ``client`` that need nothing in between."""
 
     __slots__ = (
-        *("bound", "client", "local_settings", "offset", "parsed", "section", "sent", "settings"),
+        *("bound", "client", "dropped", "offset", "parsed", "section", "sent", "settings"),
         *("simple", "statements", "units", "writes"),
     )
 
@@ -29,5 +29,7 @@ class Part:
         """The parameters that it may set, and whether for its transaction alone."""
         self.parsed: list[tuple[int, bytes | None, Prepared]] = []
         """What it prepares on the server: the place among the answers, the client's name if it has asked, the statement."""
+        self.dropped: list[tuple[int, bytes]] = []
+        """The statements on the server that it closes for want of a user."""
         self.bound: list[tuple[int, bytes]] = []
         self.section: Section | None = None

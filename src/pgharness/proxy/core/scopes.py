@@ -70,7 +70,7 @@ class Scopes:
             if scope.locked_at and any(row != [b"0"] for row in map(wire.row_values, section.rows[:1])):
                 report.refusals.append(Refused("advisory_lock", scope.locked_at))
             if scope.schema_changed:
-                shared.cache.schema_undone()
+                shared.statements.schema_undone()
             shared.scope = scope.parent or Scope("", shared.facts, shared.defaults)
             then(report)
             shared.pump()

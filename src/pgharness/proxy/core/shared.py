@@ -19,7 +19,7 @@ from pgharness.proxy.core.effects import Effects
 from pgharness.proxy.core.extended import Extended
 from pgharness.proxy.core.failures import Failure, Failures
 from pgharness.proxy.core.part import Part
-from pgharness.proxy.core.prepared import Cache
+from pgharness.proxy.core.prepared import Statements
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Facts, Scope
 from pgharness.proxy.core.scopes import Scopes
@@ -49,7 +49,7 @@ class Shared:
         self.outsider = ""
         """The running test, if it has not asked for the database."""
         self.clients: dict[int, Client] = {}
-        self.cache = Cache()
+        self.statements = Statements()
         self.failures = Failures(self)
         self.channel = Channel(self.failures.refine)
         self.effects = Effects(self)
@@ -71,8 +71,11 @@ class Shared:
     # -- whose turn it is -----------------------------------------------------------------------
 
     def feed(self, client: Client) -> None:
-        """Serve ``client``, which waits for an answer, when its turn comes."""
-        if client.stops and client is not self.holder and client not in self._waiting:
+        """Serve ``client``, which has sent something, when its turn comes.
+
+        What it has sent may have no Sync yet: an error is told before that, as PostgreSQL does.
+        """
+        if client.queue and client is not self.holder and client not in self._waiting:
             self._waiting.append(client)
         self.pump()
 
@@ -98,7 +101,7 @@ class Shared:
         if self.holder is client:
             self.holder = None
             client.cancelled = False
-        if client.stops and client not in self._waiting:
+        if client.queue and client not in self._waiting:
             self._waiting.append(client)
 
     def waiting(self) -> list[Client]:
@@ -113,7 +116,7 @@ class Shared:
         elif self._script is not None:
             self._script = None
             self._end_group(client)
-        elif client.stops and not client.gone:
+        elif client.queue and not client.gone:
             self._message(client)
         else:
             self.release(client)
@@ -221,26 +224,30 @@ class Shared:
         self.facts = facts
         self.defaults = dict(defaults)
         self.channel = Channel(self.failures.refine)
-        self.cache.clear()
-        self.sending.closes.clear()
+        self._forget_connection()
         self.scope = Scope("", facts, self.defaults)
         self.connected = True
+
+    def _forget_connection(self) -> None:
+        self.statements.clear()
+        self.sending.closes.clear()
+        for client in self.clients.values():
+            client.portals.clear()
+            client.cursors.clear()
+            for prepared in client.statements.values():
+                prepared.server_name = b""
 
     def lost(self, refused: Refused) -> None:
         """The connection has ended by itself: what was done on it is gone."""
         self.connected = self.held = False
         self.channel = Channel(self.failures.refine)
-        self.cache.clear()
-        self.sending.closes.clear()
+        self._forget_connection()
         scope: Scope | None = self.scope
         while scope is not None:
             scope.lost = scope.begun
             scope.begun = False
             scope.stack.diverged = refused
             scope = scope.parent
-        for client in self.clients.values():
-            client.portals.clear()
-            client.cursors.clear()
         holder = self.holder
         if holder is not None:
             self.refuse(holder, refused)
@@ -286,15 +293,16 @@ class Shared:
     def refuse_waiting(self, client: Client, say: Callable[[], None]) -> None:
         """Give up the group of ``client`` that has not begun, and ``say`` why."""
         say()
-        while client.queue:
+        kind = b""
+        while client.queue and kind not in (b"S", b"Q", b"F"):
             kind, _ = client.next()
-            if kind in b"SQF":
-                break
         if client.transaction is not None:
             self.scope.stack.failed(client.transaction, on_server=False)
             if not client.transaction.explicit:
                 self.commits.forget(client, kept=False)
-        client.ready()
+        client.skipping = kind not in (b"S", b"Q", b"F")
+        if not client.skipping:
+            client.ready()
         self.feed(client)
 
     def leave(self, client: Client) -> None:
@@ -317,7 +325,7 @@ class Shared:
         self.clients.pop(client.pid, None)
         self.commits.forget(client, kept=False)
         for prepared in client.statements.values():
-            self.cache.forget(prepared)
+            self.statements.forget(prepared)
         self.sending.closes += [wire.close(b"S", name.encode()) for name in client.named.values()]
         for name in client.temporary:
             quoted = '"' + name.replace('"', '""') + '"'

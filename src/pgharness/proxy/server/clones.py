@@ -77,8 +77,6 @@ class Clones:
         if client.baseline is not None:
             client.settings = client.baseline
         self._proxy.release_upstream(session)
-        for prepared in client.statements.values():
-            prepared.server_name = b""
         client.portals.clear()
 
     def _keep_settings(self, client: Client, opened: Upstream) -> None:
@@ -115,7 +113,7 @@ class Clones:
             ready = self._open.get(name)
             opened = ready.pop() if ready else None
         opened = opened or upstream.connect(self._proxy.target, name)
-        direct = Direct(client)
+        direct = Direct(client, self._proxy.shared.statements.forget)
         wanted = {n: v for n, v in client.settings.items() if opened.reported.get(n) != v}
         session.direct, session.once = direct, once
         self._proxy.register(session, opened)

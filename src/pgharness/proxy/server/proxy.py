@@ -12,6 +12,7 @@ from typing import Any
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.client import Client
+from pgharness.proxy.core.effects import UNSET
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Facts
 from pgharness.proxy.core.settings import AUTHORIZATION
@@ -273,7 +274,7 @@ class Proxy:
         client.take(messages)
         if client.copying:
             self.shared.copy(client)
-        elif client.stops:
+        else:
             self.shared.feed(client)
 
     def _is_free(self, client: Client) -> bool:
@@ -308,7 +309,7 @@ class Proxy:
         opened.socket.setblocking(False)
         self.upstream = opened
         self.clones.shared = name
-        known = {AUTHORIZATION: self.target.user, "role": "none"}
+        known = {AUTHORIZATION: self.target.user, "role": "none", **UNSET}
         self.shared.connect(facts, {**{n.lower(): v for n, v in opened.reported.items()}, **known})
         self._selector.register(opened.socket, selectors.EVENT_READ, self._from_shared)
 
