@@ -82,6 +82,8 @@ class Client:
         self.baseline: Mapping[str, str] | None = None
         """What each test begins with, where it is known what the connection was made with."""
         self.settings: Mapping[str, str] = self.asked
+        self.told: Mapping[str, str] = self.asked
+        """The settings as it was last told of them."""
         self.reported: dict[str, str] = dict(reported)
         self._place = place
         self.out = bytearray()

@@ -107,7 +107,7 @@ class Commits:
     ) -> None:
         kept = not transaction.failed
         if kept:
-            transaction.at_commit += self._for_temporary(client, transaction)
+            transaction.at_commit += tuple(self._for_temporary(client, transaction))
         self.forget(client, kept=kept)
         if answer is not None:
             answer(kept)

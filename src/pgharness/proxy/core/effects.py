@@ -176,6 +176,9 @@ class Effects:
 
     def report(self, client: Client) -> None:
         """Tell ``client`` of parameters that have changed with the end of a transaction, as PostgreSQL does."""
+        if client.told is client.settings:
+            return
+        client.told = client.settings
         defaults = self._shared.defaults
         for shown in list(client.reported):
             name = shown.lower()

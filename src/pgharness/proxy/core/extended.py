@@ -100,7 +100,7 @@ class Extended:
         if prepared.only is None or prepared.only.kind not in ALWAYS:
             if prepared.only is not None:
                 client.last = prepared.only.text
-            transaction = self._shared.sending.usable(client)
+            transaction = self._shared.sending.usable(part)
             if prepared.only is not None and prepared.only.kind not in ("set", "show"):
                 transaction.queried = True
             self._on_server(prepared, part, name)
@@ -148,7 +148,7 @@ class Extended:
             client.portals[name] = Portal(prepared, rest)
             part.units.append(wire.BIND_COMPLETE)
             return
-        self._shared.sending.usable(client)
+        self._shared.sending.usable(part)
         if not prepared.server_name:
             self._on_server(prepared, part)
         self._portals += 1
@@ -166,7 +166,7 @@ class Extended:
             if prepared.only is not None and prepared.only.kind in ALWAYS:
                 part.units += [wire.NO_PARAMETERS + wire.NO_DATA]
                 return
-            self._shared.sending.usable(client)
+            self._shared.sending.usable(part)
             if not prepared.server_name:
                 self._on_server(prepared, part)
             server_name = prepared.server_name
@@ -180,7 +180,7 @@ class Extended:
                 return
             else:
                 server_name = portal.server_name
-            self._shared.sending.usable(client)
+            self._shared.sending.usable(part)
         part.units.append(FORWARD)
         part.sent += wire.describe(what, server_name)
 
@@ -194,7 +194,7 @@ class Extended:
             portal = Portal(Prepared(b"", ()), b"", cursor.encode())
         if portal.prepared.only is not None:
             client.last = portal.prepared.only.text
-        self._shared.sending.usable(client)
+        self._shared.sending.usable(part)
         for statement in portal.prepared.statements:
             self._shared.sending.examine(statement, part, portal)
         part.units.append(FORWARD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pgharness.proxy.core.channel import Section, Unit
 from pgharness.proxy.core.client import Client, Prepared
 from pgharness.proxy.core.statements import Statement
+from pgharness.proxy.core.transaction import Transaction
 
 
 class Part:
@@ -12,11 +13,13 @@ class Part:
 
     __slots__ = (
         *("bound", "client", "dropped", "offset", "parsed", "section", "sent", "settings"),
-        *("simple", "statements", "units", "writes"),
+        *("simple", "statements", "transaction", "units", "writes"),
     )
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self.transaction: Transaction | None = None
+        """In which it is sent; None as long as it holds nothing for the server."""
         self.sent = bytearray()
         self.units: list[Unit] = []
         """What becomes of the answers, as `Section` has it."""

@@ -28,14 +28,16 @@ class Sending:
         self.closes: list[bytes] = []
         """Close messages for what has ended on the side of its client."""
 
-    def usable(self, client: Client) -> Transaction:
-        """The transaction in which ``client`` may send something, begun if there is none.
+    def usable(self, part: Part) -> Transaction:
+        """The transaction in which ``part`` is sent, begun if there is none.
 
         Raises:
             Failure: It is in a failed transaction.
             Refused: That transaction has ended with an earlier test, or nobody may use the database.
         """
-        shared = self._shared
+        if part.transaction is not None:
+            return part.transaction
+        shared, client = self._shared, part.client
         if shared.outsider:
             raise Refused("outside_test", str(client.origin()), shared.outsider)
         if not shared.connected:
@@ -47,6 +49,7 @@ class Sending:
             transaction = client.transaction = shared.control.new_transaction(client)
         if transaction.failed:
             raise Failure.aborted()
+        part.transaction = transaction
         return transaction
 
     def examine(self, statement: Statement, part: Part, portal: Portal | None = None) -> None:
@@ -57,7 +60,7 @@ class Sending:
             Refused: One transaction cannot answer it as separate connections would.
         """
         shared, client = self._shared, part.client
-        transaction = self.usable(client)
+        transaction = self.usable(part)
         if not transaction.used and transaction.explicit:
             transaction.origin.began(statement.text)
         transaction.queried = transaction.queried or statement.kind not in ("set", "show")
@@ -77,7 +80,7 @@ class Sending:
         """
         shared = self._shared
         channel, effects = shared.channel, shared.effects
-        transaction = self.usable(part.client)
+        transaction = self.usable(part)
         unknown = [name for name in part.settings if name not in shared.defaults]
         self.precede(transaction, writes=part.writes)
         if unknown:

@@ -89,7 +89,7 @@ class Stack:
             self.savepoints[-1].writers[transaction] = None
             for reader in self._snapshots:
                 if reader is not transaction:
-                    reader.overlapped[transaction] = None
+                    reader.overlapped = (*(o for o in reader.overlapped if o is not transaction), transaction)
         return sql
 
     def _filled(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
@@ -141,7 +141,7 @@ class Stack:
         if not top.owner.read_only:
             return []
         mine = self._of(top.owner)
-        top.owner.floating = [savepoint.label for savepoint in mine if savepoint.label]
+        top.owner.floating = tuple(savepoint.label for savepoint in mine if savepoint.label)
         return self._finish(mine)
 
     def _push(self, transaction: Transaction, label: str = "") -> list[str]:
@@ -152,7 +152,7 @@ class Stack:
         made = Savepoint(f"pgh_{self._count}", transaction, label, self.settings, kept)
         self.savepoints.append(made)
         sql = made.commands
-        floating, transaction.floating = transaction.floating, []
+        floating, transaction.floating = transaction.floating, ()
         for given_up in floating:
             sql += self._push(transaction, given_up)
         return sql
@@ -201,7 +201,7 @@ class Stack:
             self.rollback(transaction)
             return False
         if transaction.at_commit and self._of(transaction):
-            self.pending = self.before(transaction, writes=False) + transaction.at_commit
+            self.pending = [*self.before(transaction, writes=False), *transaction.at_commit]
             self.savepoints[-1].writers[transaction] = None
         self._end(transaction)
         self.pending += self._finish(self._of(transaction))
@@ -214,7 +214,7 @@ class Stack:
         if mine:
             self.pending += self._undo(mine[0], keep=False)
         for reader in self._snapshots:
-            reader.overlapped.pop(transaction, None)
+            reader.overlapped = tuple(other for other in reader.overlapped if other is not transaction)
 
     def _end(self, transaction: Transaction) -> None:
         transaction.ended = True

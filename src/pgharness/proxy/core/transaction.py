@@ -6,7 +6,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Protocol
 
-NOTHING: Mapping[str, str] = {}
+
+class Nothing(dict[str, str]):
+    """An empty mapping that can be a default."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # it never changes
+
+
+NOTHING: Mapping[str, str] = Nothing()
+"""No settings; nobody changes a mapping of settings, they are replaced whole."""
 
 
 class Place(Protocol):
@@ -31,8 +39,8 @@ class Transaction:
     explicit: bool = False
     read_only: bool = False
     snapshot: str = ""
-    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    local: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, str] = NOTHING
+    local: Mapping[str, str] = NOTHING
     """What it has set for itself alone, by SET LOCAL and its like."""
     failed: bool = False
     ended: bool = False
@@ -41,17 +49,17 @@ class Transaction:
     queried: bool = False
     """Whether one of its statements has taken a snapshot, after which its isolation level is fixed."""
     session: object = None
-    overlapped: dict[Transaction, None] = dataclasses.field(default_factory=dict)
+    overlapped: tuple[Transaction, ...] = ()
     """Who has written since its first statement; kept for snapshots only."""
-    locks: set[str] = dataclasses.field(default_factory=set)
+    locks: frozenset[str] = frozenset()
     """What it has locked until its end: tables of which it has locked rows, and advisory locks."""
-    tables: set[str] = dataclasses.field(default_factory=set)
+    tables: frozenset[str] = frozenset()
     """The tables it has changed."""
     added_value: bool = False
     """Whether it has added a value to an enum."""
-    at_commit: list[str] = dataclasses.field(default_factory=list)
+    at_commit: tuple[str, ...] = ()
     """SQL that does what PostgreSQL does by itself at the end of a transaction of its own."""
-    floating: list[str] = dataclasses.field(default_factory=list)
+    floating: tuple[str, ...] = ()
     """Labels of the savepoints that a READ ONLY transaction has given up, lowest first."""
 
     @property

@@ -150,7 +150,7 @@ class Orders:
             try:
                 rows = proxy.upstream.ask(f"SELECT rolpassword FROM pg_authid WHERE rolname = '{name}'")
             finally:
-                proxy.upstream.socket.setblocking(False)
+                proxy.calm(proxy.upstream)
             if rows and rows[0][0] is not None:
                 return rows[0][0].decode()
         return ""

@@ -6,6 +6,8 @@ import contextlib
 import secrets
 import selectors
 import socket
+import ssl
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +31,9 @@ from pgharness.proxy.server.upstream import ConnectError, Target, Upstream
 
 _READ = 262144
 _TICK = 0.1
+_NOW = socket.MSG_DONTWAIT
+_MOMENT = struct.pack("@ll", 0, 500)
+"""How long an answer of the server is waited for before anybody else is looked at: half a millisecond."""
 _GONE = wire.error("FATAL", "57P01", "pgharness: the server of this run has gone.")
 
 
@@ -70,6 +75,8 @@ class Proxy:
         self._sessions: dict[int, Session] = {}
         self._known: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[dict[str, str], dict[str, str]]] = {}
         self._cancels: list[tuple[socket.socket, Callable[[], None]]] = []
+        self._full: set[socket.socket] = set()
+        """Connections to the server that take no more at the moment."""
         self._pid = 0
         self._since: dict[Client, float] = {}
         self.running = True
@@ -102,7 +109,14 @@ class Proxy:
         except (OSError, wire.ProtocolError):
             self.drop(session)
             return
-        self._send_upstream()
+        if self._send_upstream() and session.upstream is None:
+            self._answer_at_once()
+
+    def _answer_at_once(self) -> None:
+        """Wait a moment for the server, which answers most statements sooner than a turn of the loop takes."""
+        opened = self.upstream
+        if opened is not None and not opened.tls and not self.shared.channel.out and not self.shared.held:
+            self._take_shared(opened.socket, 0)
 
     def _flush(self) -> None:
         self._send_upstream()
@@ -113,28 +127,33 @@ class Proxy:
                 except OSError:
                     self.drop(session)
 
-    def _send_upstream(self) -> None:
+    def _send_upstream(self) -> bool:
+        """Send on what is for the shared connection; returns whether there was anything."""
         out = self.shared.channel.out
-        if out and self.upstream is not None:
-            self._send(self.upstream.socket, out, self._lost_shared)
+        if not out or self.upstream is None:
+            return False
+        self._send(self.upstream.socket, out, self._lost_shared)
+        return True
 
     def _send(self, target: socket.socket, out: bytearray, lost: Callable[[], None]) -> None:
         """Send ``out`` on to the server; what does not fit is sent when there is room."""
         try:
-            sent = target.send(out)
-        except BlockingIOError:
+            sent = target.send(out) if isinstance(target, ssl.SSLSocket) else target.send(out, _NOW)
+        except (BlockingIOError, ssl.SSLWantWriteError):
             sent = 0
         except OSError:
             lost()
             return
         if sent == len(out):
             out.clear()
+            if target not in self._full:
+                return
+            self._full.discard(target)
         else:
             del out[:sent]
+            self._full.add(target)
         key = self._selector.get_key(target)
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if out else 0)
-        if key.events != events:
-            self._selector.modify(target, events, key.data)
+        self._selector.modify(target, selectors.EVENT_READ | (selectors.EVENT_WRITE if out else 0), key.data)
 
     # -- clients ------------------------------------------------------------------------------------
 
@@ -306,12 +325,17 @@ class Proxy:
             lock_timeout=self.options["lock_timeout"],
         )
         self.clones.restart = catalogue.restart(opened)
-        opened.socket.setblocking(False)
+        self.calm(opened)
         self.upstream = opened
         self.clones.shared = name
         known = {AUTHORIZATION: self.target.user, "role": "none", **UNSET}
         self.shared.connect(facts, {**{n.lower(): v for n, v in opened.reported.items()}, **known})
         self._selector.register(opened.socket, selectors.EVENT_READ, self._from_shared)
+
+    def calm(self, opened: Upstream) -> None:
+        """Have nobody wait for long on the shared connection."""
+        opened.socket.setblocking(not opened.tls)
+        opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _MOMENT)
 
     def _close_shared(self) -> None:
         opened, self.upstream = self.upstream, None
@@ -321,10 +345,14 @@ class Proxy:
             opened.close()
 
     def _from_shared(self, source: Any) -> None:
+        self._take_shared(source, _NOW)
+
+    def _take_shared(self, source: socket.socket, flags: int) -> None:
+        """Take what the server has sent; ``flags`` are those of recv, without `_NOW` it may wait a moment."""
         channel = self.shared.channel
         try:
-            data = source.recv(_READ)
-        except BlockingIOError:
+            data = source.recv(_READ) if isinstance(source, ssl.SSLSocket) else source.recv(_READ, flags)
+        except (BlockingIOError, ssl.SSLWantReadError):
             self._send_upstream()
             return
         except OSError:

@@ -43,6 +43,10 @@ class Upstream:
     reported: dict[str, str]
     database: str
 
+    @property
+    def tls(self) -> bool:
+        return isinstance(self.socket, ssl.SSLSocket)
+
     def ask(self, sql: str) -> list[list[bytes | None]]:
         """The rows of a query, waited for; not to be mixed with the loop's use of the socket.
 
