@@ -24,10 +24,6 @@ from pgharness.fixtures.clients import (  # noqa: F401 - pytest finds fixtures b
     with_lifespan,
 )
 from pgharness.fixtures.database import (  # noqa: F401 - pytest finds fixtures by name in a plugin
-    _pg_class_connections,
-    _pg_module_connections,
-    _pg_package_connections,
-    _pg_session_connections,
     _pg_test,
     db_session,
     pg_class,
@@ -134,7 +130,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if config.option.collectonly or not isolated:
         return
     try:
-        harness.get_worker()  # from here on engines join, also those of fixtures of wider scope
+        harness.get_worker()  # from here on the app can connect, also in fixtures of wider scope
         if any("pg_app" in getattr(item, "fixturenames", ()) for item in session.items):
             _load_app(harness)
         if database_use.pay_for_loops(config, isolated):
@@ -190,13 +186,12 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     tier = item.stash.get(_TIER, None)
     harness = item.config.stash[KEY]
-    worker = harness.worker
-    if worker is not None:
-        worker.engines.outsider = "" if item.stash.get(_ISOLATED, False) else item.nodeid
+    if harness.worker is not None and not item.stash.get(_ISOLATED, False):
+        harness.worker.outsider(item.nodeid)
     if tier is None:
         return (yield)
     guard.install()
-    guard.watch_psycopg()
+    guard.watch_libpq()
     hosts: tuple[str, ...] = ()
     if tier != "unit":
         hosts = database_use.requested(item, harness.config.isolation).allow_hosts
@@ -221,17 +216,12 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     if not item.stash.get(_ISOLATED, False):
         return (yield)
-    rollback = item.config.stash[KEY].worker.engines.rollback
     made: Any = item.funcargs.get("client") if hasattr(item, "funcargs") else None
     function = getattr(item, "obj", None)
     ours = hasattr(getattr(made, "_transport", None), "lifespan")  # not a client of the project's own
     if ours and inspect.iscoroutinefunction(function):
         item.obj = with_lifespan(function, made)  # type: ignore[attr-defined]  # a Function has one
-    rollback.in_call = True
-    try:
-        return (yield)
-    finally:
-        rollback.in_call = False
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

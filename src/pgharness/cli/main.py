@@ -18,18 +18,22 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pgharness.cli.psql import libpq, open_psql
 from pgharness.errors import ConfigError, HarnessError
 from pgharness.runs.harness import KEY, Harness, usage_error
 
 USAGE = """\
 usage: pgharness run [PYTEST-OPTION ...] -- COMMAND [ARGUMENT ...]
        pgharness doctor [PYTEST-OPTION ...]
+       pgharness psql [PROCESS] [-- PSQL-OPTION ...]
        pgharness --version
 
 run     Start the server that the tests would use, migrate a database, and run COMMAND with the
         variables of pg_env set to it, and PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE too.
         Everything is stopped and removed when COMMAND ends; its exit code is passed on.
 doctor  Say which backends are available, and why the others are not.
+psql    Open psql inside the test that runs, at a breakpoint for example: it sees what the test has
+        not committed, and is undone with it. PROCESS is the pytest process, where there are several.
 
 Options are read as pytest reads them: --pg-backend=local, or the ini file. pytest --help lists them.
 """
@@ -57,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pgharness.cli.doctor import examine  # noqa: PLC0415 - loads every backend
 
         return _with_harness(rest, examine)
+    if command == "psql":
+        return open_psql(rest)
     if command == "run" and "--" in rest:
         end = rest.index("--")
         if rest[end + 1 :]:
@@ -72,6 +78,7 @@ def _run(options: list[str], command: list[str]) -> int:
         return _NOT_FOUND
 
     def work(harness: Harness) -> int:
+        harness.set_environment(harness.server_address)  # no test runs, so nothing stands between
         database = harness.provider.database(harness.worker_name)
         server = database.server
         sys.stderr.write(
@@ -79,14 +86,9 @@ def _run(options: list[str], command: list[str]) -> int:
             f"database {database.name} at {server.address.host}:{server.address.port}\n"
         )
         sys.stderr.flush()
-        return _supervise(command, {**os.environ, **_libpq(harness, database.name)})
+        return _supervise(command, {**os.environ, **libpq(harness.server_address, database.name)})
 
     return _with_harness(options, work)
-
-
-def _libpq(harness: Harness, database: str) -> dict[str, str]:
-    values = harness.address.template_values(database)
-    return {f"PG{name.upper()}": values[name] for name in ("host", "port", "user", "password", "database")}
 
 
 # -- the configuration, through pytest ---------------------------------------------------------------

@@ -10,7 +10,10 @@ from pgharness.errors import ConfigError
 if TYPE_CHECKING:
     from pgharness.config.resolve import Config
 
-TEMPLATE_NAMES = ("url", "asyncpg_url", "psycopg_url", "host", "port", "user", "password", "database")
+TEMPLATE_NAMES = (
+    *("url", "asyncpg_url", "psycopg_url", "psycopg2_url"),
+    *("host", "port", "user", "password", "database", "sslrootcert"),
+)
 
 
 def check(config: Config) -> None:

@@ -97,7 +97,8 @@ OPTIONS: tuple[Option, ...] = (
         "lines",
         (),
         "Environment variables by which the app learns its database, set before anything is imported; "
-        "templates know {url} {asyncpg_url} {psycopg_url} {host} {port} {user} {password} {database}.",
+        "templates know {url} {asyncpg_url} {psycopg_url} {psycopg2_url} {host} {port} {user} {password} "
+        "{database} {sslrootcert}.",
         metavar="NAME=TEMPLATE",
     ),
     Option(
@@ -184,8 +185,7 @@ OPTIONS: tuple[Option, ...] = (
         "choice",
         "warn",
         "What to do where rollback shows a test what production would not: a session reads rows that another "
-        "has not committed, or locks what another has locked; NOTIFY while somebody listens; a read past "
-        "SQLAlchemy of what the test has changed.",
+        "has not committed, or locks what another has locked; NOTIFY while somebody listens.",
         choices=("off", "warn", "error"),
     ),
     Option(
@@ -208,7 +208,7 @@ OPTIONS: tuple[Option, ...] = (
         "choice",
         "auto",
         "The driver of db_session; 'auto' reads it from pg_env and the engines that connect.",
-        choices=("auto", "asyncpg", "psycopg"),
+        choices=("auto", "asyncpg", "psycopg", "psycopg2"),
     ),
     Option(
         "allow_hosts",

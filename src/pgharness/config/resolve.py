@@ -41,7 +41,7 @@ class Config:
     strict: Literal["off", "warn", "error"]
     clock: Literal["off", "on"]
     reset_sequences: Literal["off", "on"]
-    driver: Literal["auto", "asyncpg", "psycopg"]
+    driver: Literal["auto", "asyncpg", "psycopg", "psycopg2"]
     allow_hosts: tuple[str, ...]
     lock_timeout: float
     root: Path

@@ -129,34 +129,30 @@ class Databases:
             self._ask(self._clone(name))
         return name
 
-    def restore(self, worker: str) -> None:
-        """Replace the database of ``worker`` by a fresh clone of the same name; connections to it end.
+    def take(self, worker: str) -> str:
+        """The name of a fresh clone for ``worker``, which `give_back` drops.
 
         Raises:
-            DatabaseError: The server refuses, or connections to the database do not end.
+            DatabaseError: The server refuses.
         """
-        self._ask(self._clones_of(worker).replace())
+        return self._ask(self._clones_of(worker).take())
 
-    def stock(self, worker: str) -> None:
-        """Begin to make what `restore` will need, without waiting for it."""
-        self._ask(self._clones_of(worker).stock())
+    def give_back(self, worker: str, name: str) -> None:
+        """Drop the clone ``name``, without waiting for it."""
+        self._ask(self._clones_of(worker).give_back(name))
 
-    def keep(self, worker: str, level: int) -> None:
-        """Make the clones of ``worker`` from its database as it stands; connections to it end.
+    def keep(self, worker: str, level: int, name: str) -> None:
+        """Make the clones of ``worker`` from its clone ``name`` as it stands; connections to that end.
 
         ``level`` is that of `ClonesAhead.keep`.
 
         Raises:
             DatabaseError: The server refuses, or connections to the database do not end.
         """
-        self._ask(self._clones_of(worker).keep(level))
+        self._ask(self._clones_of(worker).keep(level, name))
 
     def forget(self, worker: str, level: int) -> None:
-        """As `restore`, from what stood before `keep`.
-
-        Raises:
-            DatabaseError: The server refuses, or connections to the database do not end.
-        """
+        """Make the clones of ``worker`` from what stood before `keep`."""
         self._ask(self._clones_of(worker).forget(level))
 
     def _clones_of(self, worker: str) -> ClonesAhead:
@@ -277,5 +273,5 @@ class Databases:
 
     def _template(self) -> cloning.Source:
         if self._source is None:
-            raise RuntimeError("Databases.template comes before clone and restore")
+            raise RuntimeError("Databases.template comes before clone and take")
         return self._source

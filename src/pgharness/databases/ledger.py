@@ -22,7 +22,6 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
-import asyncpg.prepared_stmt
 
 from pgharness.databases import problems
 from pgharness.databases.names import run_of
@@ -38,7 +37,7 @@ UNUSED = dt.timedelta(days=7)
 _TERMINATE_SECONDS = 5.0
 _AT_ONCE = 5
 """How often to look again before there is a pause between; a backend ends within a millisecond."""
-TERMINATE = (
+_TERMINATE = (
     "SELECT pid, application_name, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) "
     "WHERE datid = (SELECT oid FROM pg_database WHERE datname = $1) "
     "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
@@ -140,20 +139,16 @@ async def now(connection: Connection) -> dt.datetime:
     return found
 
 
-async def terminate(
-    connection: Connection, name: str, ending: asyncpg.prepared_stmt.PreparedStatement[Any] | None = None
-) -> None:
-    """End every connection to ``name``, so that it can be renamed or dropped at once.
+async def terminate(connection: Connection, name: str) -> None:
+    """End every connection to ``name``, so that it can be copied, renamed or dropped at once.
 
     PostgreSQL's own FORCE looks again only after 100 ms; this takes 1 or 2 ms.
-
-    ``ending`` is `TERMINATE`, prepared, if the caller needs it often.
 
     Raises:
         DatabaseError: They come back, or do not end.
     """
     deadline = asyncio.get_running_loop().time() + _TERMINATE_SECONDS
-    ending = ending or await connection.prepare(TERMINATE)
+    ending = await connection.prepare(_TERMINATE)
     for attempt in itertools.count():
         rows = await ending.fetch(name)
         if not rows:

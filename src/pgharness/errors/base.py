@@ -58,18 +58,6 @@ def _rebuild(
 class ConfigError(HarnessError):
     """A value of an option is wrong. Shown as a usage error, exit code 4."""
 
-    @classmethod
-    def live_server_rolled_back(cls, test: str) -> ConfigError:
-        """A test that names live_server is to be rolled back."""
-        return cls(
-            f'{test}: live_server and isolation="rollback" exclude each other.',
-            cause="The server answers on a loop and in a thread of its own, so the test needs real commits.",
-            fix=[
-                'drop the marker, or mark the test @pytest.mark.pg(isolation="database")',
-                "name live_server in the signature of the test or of its fixture",
-            ],
-        )
-
 
 class ServerError(HarnessError):
     """No PostgreSQL server could be found, started or reached."""

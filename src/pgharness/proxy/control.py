@@ -54,6 +54,8 @@ class Control:
         self._answers = b""
         self._errors: Any = None
         self._process: subprocess.Popen[bytes] | None = None
+        self.has_ended = False
+        """Whether it has ended though nobody has closed it."""
         self._number = 0
         self._asking = threading.Lock()
         self._telling = threading.Lock()
@@ -126,7 +128,7 @@ class Control:
         self._control = self._questions = None
 
     def forked(self) -> None:
-        """This is a child of the process that tests: the proxy is not its own, and must not outlive the other."""
+        """This is a child of the process that tests: the proxy is not its own, and ends without it."""
         for connection in (self._control, self._questions):
             if connection is not None:
                 connection.close()
@@ -187,6 +189,7 @@ class Control:
         return line
 
     def _ended(self) -> HarnessError:
+        self.has_ended = True
         said: list[str] = []
         if self._errors is not None:
             self._errors.seek(0)

@@ -101,17 +101,17 @@ class RemoteRun:
         answer: WorkerDatabase = self._ask("database", worker)
         return answer
 
-    def restore(self, worker: str) -> None:
-        self._ask("restore", worker)
+    def take(self, worker: str) -> str:
+        return str(self._ask("take", worker))
 
-    def keep(self, worker: str, level: int) -> None:
-        self._ask("keep", worker, level)
+    def give_back(self, worker: str, name: str) -> None:
+        self._ask("give_back", worker, name)
+
+    def keep(self, worker: str, level: int, name: str) -> None:
+        self._ask("keep", worker, level, name)
 
     def forget(self, worker: str, level: int) -> None:
         self._ask("forget", worker, level)
-
-    def stock(self, worker: str) -> None:
-        self._ask("stock", worker)
 
     def create_empty(self, worker: str) -> str:
         return str(self._ask("create_empty", worker))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pgharness.errors import ConfigError
 from pgharness.runs.markers import Requested, marker
 
 DATABASE_FIXTURES = frozenset(
@@ -42,18 +41,12 @@ def _is_ours(chain: Any, name: str) -> bool:
 
 
 def requested(item: pytest.Item, default: str) -> Requested:
-    """What ``item`` asks for by its markers and fixtures; ``default`` is the isolation if neither says.
+    """What ``item`` asks for by its markers; ``default`` is the isolation if none says.
 
     Raises:
-        ConfigError: A marker is not valid, or asks for a rollback where there is a live server.
+        ConfigError: A marker is not valid.
     """
-    found = marker(item, "")
-    wanted = found.isolation
-    if "live_server" in database_fixtures(item):
-        if wanted == "rollback":
-            raise ConfigError.live_server_rolled_back(item.nodeid)
-        wanted = "database"
-    return found._replace(isolation=wanted or default)
+    return marker(item, default)
 
 
 def requested_by_scope(node: pytest.Collector, items: Iterable[pytest.Item], default: str) -> str:

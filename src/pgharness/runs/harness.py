@@ -16,6 +16,9 @@ import pytest
 from pgharness.config import Config
 from pgharness.databases.names import worker_database_name
 from pgharness.errors import HarnessError
+from pgharness.proxy.control import LOOPBACK, Control
+from pgharness.proxy.registry import Folder
+from pgharness.proxy.security import Security
 from pgharness.report.terminal import Pyramid
 from pgharness.server.base import Address
 from pgharness.tiers import guard
@@ -43,25 +46,37 @@ class Harness:
         self.app: Any = None
         self.announced = False
         self.http: Any = None
+        self._folder = Folder()
         self._saved: dict[str, str | None] = {}
+        self.control = Control()
         handover = _handover(os.environ)
         if handover is None:
             from pgharness.runs.run import Run  # noqa: PLC0415 - not for a worker
 
             self.worker_name = "main"
             self.run = Run(config)
-            self.run_id, self.address = self.run.id, self.run.reservation.address
+            self.run_id, self.server_address = self.run.id, self.run.reservation.address
         else:
             self.worker_name = os.environ["PYTEST_XDIST_WORKER"]
-            self.run_id, self.address = handover["run"], Address(**handover["server"])
+            self.run_id, self.server_address = handover["run"], Address(**handover["server"])
             self._handover = handover
-        self._set_environment()
+        self.address = Address(
+            LOOPBACK,
+            self.control.port,
+            self.server_address.user,
+            self.control.password,
+            self.server_address.database,
+        )
+        """What the app is told: the proxy's."""
+        self._security = Security(config.env, self._folder)
+        self.set_environment(self.address)
 
     # -- environment --------------------------------------------------------------------------------
 
-    def _set_environment(self) -> None:
+    def set_environment(self, address: Address) -> None:
         """Set the variables of ``pg_env``, before any conftest or module of the app is imported."""
-        values = self.address.template_values(worker_database_name(self.run_id, self.worker_name))
+        values = address.template_values(worker_database_name(self.run_id, self.worker_name))
+        values["sslrootcert"] = self._security.authority
         for line in self.config.env:
             name, _, template = line.partition("=")
             self._set(name.strip(), template.strip().format_map(values))
@@ -75,7 +90,7 @@ class Harness:
         from pgharness.runs.controller import Controller  # noqa: PLC0415 - only under xdist
 
         self.controller = Controller(self.run)
-        address = self.address
+        address = self.server_address
         handover = {
             "pid": os.getpid(),
             "run": self.run_id,
@@ -103,7 +118,9 @@ class Harness:
         if self.worker is None:
             from pgharness.runs.worker import Worker  # noqa: PLC0415 - loads SQLAlchemy
 
-            self.worker = Worker(self.worker_name, self.config, self.provider)
+            options = self._security.options(os.environ, self.control.port)
+            self.worker = Worker(self.worker_name, self.config, self.provider, self.control, options)
+            self._folder.announce(self.address, self.worker.database)
         return self.worker
 
     def abort(self, error: HarnessError) -> None:
@@ -119,7 +136,8 @@ class Harness:
     # -- the running test ---------------------------------------------------------------------------
 
     def allowed(self, extra: tuple[str, ...] = ()) -> frozenset[str]:
-        return guard.allowed_hosts((self.address.host, self.address.port), (*self.config.allow_hosts, *extra))
+        own = [(address.host, address.port) for address in (self.address, self.server_address)]
+        return guard.allowed_hosts(own, (*self.config.allow_hosts, *extra))
 
     def get_http(self) -> Any:
         """The respx router of this process, patched into httpx when first asked for."""
@@ -141,6 +159,8 @@ class Harness:
             if self.worker is not None:
                 self.worker.close()
                 self.worker = None
+            self.control.close()
+            self._folder.remove()
             if self.remote is not None:
                 self.remote.close()
                 self.remote = None

@@ -60,20 +60,20 @@ class Provider(Protocol):
         """The clone of ``worker``, made when first asked for."""
         ...
 
-    def restore(self, worker: str) -> None:
-        """Replace the worker's database by a fresh clone of the same name."""
+    def take(self, worker: str) -> str:
+        """The name of a fresh clone for a test of the worker with real commits."""
         ...
 
-    def stock(self, worker: str) -> None:
-        """Begin to make the clone that the worker's next `restore` will need."""
+    def give_back(self, worker: str, name: str) -> None:
+        """Drop the clone ``name``, without waiting for it."""
         ...
 
-    def keep(self, worker: str, level: int) -> None:
-        """Have the worker's clones made from its database as it stands, until `forget`."""
+    def keep(self, worker: str, level: int, name: str) -> None:
+        """Have the worker's clones made from its clone ``name`` as it stands, until `forget`."""
         ...
 
     def forget(self, worker: str, level: int) -> None:
-        """As `restore`, from what stood before `keep`."""
+        """Have them made from what stood before `keep`."""
         ...
 
     def create_empty(self, worker: str) -> str:
@@ -162,25 +162,21 @@ class Run:
                 facts.clones += 1
             return WorkerDatabase(self._clones[worker], facts.server)
 
-    def restore(self, worker: str) -> None:
-        self._databases.restore(worker)  # workers do not wait for each other
-        self._count()
-
-    def keep(self, worker: str, level: int) -> None:
-        self._databases.keep(worker, level)
-        self._count()
-
-    def forget(self, worker: str, level: int) -> None:
-        self._databases.forget(worker, level)
-        self._count()
-
-    def _count(self) -> None:
+    def take(self, worker: str) -> str:
+        name = str(self._databases.take(worker))  # workers do not wait for each other
         with self._lock:
             if self.facts is not None:
                 self.facts.clones += 1
+        return name
 
-    def stock(self, worker: str) -> None:
-        self._databases.stock(worker)
+    def give_back(self, worker: str, name: str) -> None:
+        self._databases.give_back(worker, name)
+
+    def keep(self, worker: str, level: int, name: str) -> None:
+        self._databases.keep(worker, level, name)
+
+    def forget(self, worker: str, level: int) -> None:
+        self._databases.forget(worker, level)
 
     def create_empty(self, worker: str) -> str:
         with self._lock:

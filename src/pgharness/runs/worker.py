@@ -5,30 +5,22 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import dataclasses
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
-
-import asyncpg
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 from pgharness.config import Config
-from pgharness.databases.sequences import Restart, restart_of
-from pgharness.errors import HarnessError, IsolationError
-from pgharness.isolation.engines import Engines, Isolation
-from pgharness.isolation.foreign import connect_unwatched
-from pgharness.isolation.rollback import Rollback
-from pgharness.isolation.target import Target
-from pgharness.runs.run import Provider, WorkerDatabase
-from pgharness.server.background import background
+from pgharness.errors import HarnessError, IsolationError, IsolationWarning
+from pgharness.proxy.control import Control
+from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.server.sentences import error_of
+from pgharness.runs import tasks
+from pgharness.runs.places import Places
+from pgharness.runs.run import Provider, ServerFacts
 
-T = TypeVar("T")
-_WRITERS = """
-    SELECT DISTINCT lower(p.proname)
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE p.provolatile = 'v' AND p.prorettype <> 'trigger'::regtype
-      AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-"""
-_DEFERRABLE = "SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"
+Isolation = Literal["rollback", "database"]
+_CLOCKS = ("freezegun", "time_machine")
 
 
 class Worker:
@@ -38,62 +30,58 @@ class Worker:
         name: ``main``, or xdist's name of the worker.
         config: The resolved options.
         provider: Where databases come from.
+        control: The proxy of this process.
+        options: What the proxy is told first, besides what is known here.
     """
 
-    def __init__(self, name: str, config: Config, provider: Provider) -> None:
+    def __init__(
+        self, name: str, config: Config, provider: Provider, control: Control, options: dict[str, Any]
+    ) -> None:
         self.name = name
         self.config = config
         self.provider = provider
-        self._stocked = False
-        self._restorer = concurrent.futures.ThreadPoolExecutor(1, "pgharness restore")
-        self._restoring: concurrent.futures.Future[None] | None = None
-        """The replacement of the database, begun at the end of a test, awaited by whoever needs it next."""
-        self.database: WorkerDatabase = provider.database(name)
-        address = self.database.server.address
-        target = Target(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            password=address.password,
-            database=self.database.name,
-            lock_timeout=config.lock_timeout,
-            strict=config.strict,
-            clock=config.clock == "on",
-            tls=not self.database.server.owned,
+        self._control = control
+        control.launch()  # it starts while the server does
+        database = provider.database(name)
+        self.server: ServerFacts = database.server
+        self.database = database.name
+        """The name by which clients know the database of the tests."""
+        self._shared = database.name
+        """The database in which tests share a transaction, by its name on the server."""
+        self._is_stale = False
+        """Whether it holds other rows than the next test is to begin with."""
+        address = self.server.address
+        control.configure(
+            {
+                "server": {
+                    "host": address.host,
+                    "port": address.port,
+                    "user": address.user,
+                    "password": address.password,
+                    "tls": not self.server.owned,
+                },
+                "database": self.database,
+                "user": address.user,
+                "strict": config.strict,
+                "clock": config.clock == "on",
+                "lock_timeout": config.lock_timeout,
+                **options,
+            }
         )
-        self._target = target
-        self._level = 0
-        """How many scopes with data that is committed are open, one in the other."""
-        self._changed = False
-        """Whether such data may have been made since the last test."""
-        self._used = False
-        """Whether a test has run since the database was cloned, and may have used its sequences."""
-        known, self._restart = self._ask(self._read)
-        self.engines = Engines(Rollback(known))
-        self.engines.install()
+        control.ask("use", database=self._shared)
+        self._taker = concurrent.futures.ThreadPoolExecutor(1, "pgharness clones")
+        self._next: concurrent.futures.Future[str] | None = None
+        """The clone of the next test with real commits, once there has been one."""
+        self._tests: list[str] = []
+        """The running test, and the modules and classes around it that are rolled back."""
+        self._scopes: list[str] = []
+        """The modules and classes with data that is committed, one in the other."""
+        self._making = ""
+        """The clone in which such data is being made."""
+        self.places = Places(control, clock=config.clock == "on")
+        self.places.install()
 
-    async def _read(self, connection: asyncpg.Connection[Any]) -> tuple[Target, Restart | None]:
-        """The target with what isolation has to know of the schema, and what sets the sequences back."""
-        known = dataclasses.replace(
-            self._target,
-            writers=frozenset(row[0] for row in await connection.fetch(_WRITERS)),
-            deferrable=await connection.fetchval(_DEFERRABLE),
-        )
-        return known, await restart_of(connection)
-
-    def _ask(self, question: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
-        """The answer of ``question``, asked on a connection of its own."""
-        self._restored()
-        target = self._target
-
-        async def ask() -> T:
-            connection = await connect_unwatched(target)
-            try:
-                return await question(connection)
-            finally:
-                await connection.close()
-
-        return background.run(ask(), timeout=self.config.start_timeout)
+    # -- tests --------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def test(
@@ -112,27 +100,52 @@ class Worker:
         when the data of the test's module or class had been made.
         Where the test ``has_failed`` already, what may be a mere consequence of that is not raised.
         """
-        engines, rollback = self.engines, self.engines.rollback
-        self._restored()
         self._keep()
-        engines.outsider = ""
-        restart = self._restart if reset_sequences else None
-        if isolation == "rollback":
-            rollback.start(test_id, restart)
-        else:
-            self._make_ready(restart)
-        self._used = True
-        engines.isolation, engines.test = isolation, test_id
-        rollback.outlived.begin(loop)
+        clone = self._take() if isolation == "database" else ""
+        self._begin(test_id, isolation, clone, reset=reset_sequences)
+        self.places.outlived.begin(loop)
+        self._tests.append(test_id)
         try:
             yield
         finally:
-            rollback.outlived.end()
-            errors = self._finish(isolation)
+            self.places.outlived.end()
+            self._tests.pop()
+            errors = self._end(test_id, isolation)
+            if clone:
+                self._give_back(clone)
+            elif any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
+                self._is_stale = True
         if has_failed():
             errors = [error for error in errors if not getattr(error, "secondary", False)]
         if errors:
             raise errors[0]
+
+    def _begin(self, test_id: str, isolation: Isolation, clone: str = "", *, reset: bool = False) -> None:
+        if isolation == "rollback" and self._is_stale:
+            self._share_another()
+        self.places.begin(test_id, isolation)
+        frozen = any(name in sys.modules for name in _CLOCKS)
+        self._control.tell(
+            "begin", test=test_id, isolation=isolation, database=clone, reset=reset, frozen=frozen
+        )
+
+    def _end(self, test_id: str, isolation: Isolation) -> list[HarnessError]:
+        errors: list[HarnessError] = []
+        pending = tasks.pending(self.places.tasks) if isolation == "rollback" else []
+        if pending:
+            self.places.outlived.add(pending)
+            errors.append(IsolationError.task_pending(test_id, map(tasks.name, pending)))
+        report = self._control.ask("end")
+        self.places.begin(self._tests[-1] if self._tests else "", "rollback" if self._tests else "")
+        for kind, arguments in report["doubts"]:
+            warnings.warn(str(error_of(test_id, Refused(kind, *arguments))), IsolationWarning, stacklevel=2)
+        return [*(error_of(test_id, Refused(kind, *args)) for kind, args in report["refusals"]), *errors]
+
+    def outsider(self, test_id: str) -> None:
+        """``test_id`` runs, and has not asked for the database; empty where none does."""
+        self._control.tell("outsider", test=test_id)
+
+    # -- data of modules and classes ------------------------------------------------------------------
 
     @contextlib.contextmanager
     def scope(self, name: str, isolation: Isolation) -> Iterator[None]:
@@ -145,78 +158,70 @@ class Worker:
             with self.test(name, "rollback", reset_sequences=self.config.reset_sequences == "on"):
                 yield
             return
-        self._restored()
         self._keep()
-        restart = self._restart
-        self._level += 1
+        self._scopes.append(name)
         self.note_change()
         try:
             yield
         finally:
-            self._restored()
-            level, self._level = self._level, self._level - 1
-            self._changed = False
-            self._restart = restart
-            self._restore(lambda: self.provider.forget(self.name, level))
-            self.engines.real.end()
-            self.engines.isolation = "database" if self._level else None
+            if self._making:
+                self._end(name, "database")
+                self._give_back(self._making)
+                self._making = ""
+            self._scopes.pop()
+            self._discard_next()
+            self.provider.forget(self.name, len(self._scopes) + 1)
+            self._is_stale = True
 
     def note_change(self) -> None:
         """A fixture of wider scope than a test is about to be set up: its data belongs to the scope."""
-        if self._level and self.engines.rollback.test is None:
-            self._restored()
-            self._changed = True
-            self.engines.isolation = "database"
+        if self._scopes and not self._tests and not self._making:
+            self._making = self._take()
+            self._begin(self._scopes[-1], "database", self._making)
 
     def _keep(self) -> None:
         """Have the tests of the scope begin with what its fixtures have made."""
-        if self._changed:
-            self._changed = False
-            self.engines.real.end()
-            self.provider.keep(self.name, self._level)
-            self.engines.generation += 1
-            self._restart = self._ask(restart_of)
-            self._used = False
+        if self._making:
+            made, self._making = self._making, ""
+            self._end(self._scopes[-1], "database")
+            self._discard_next()
+            self.provider.keep(self.name, len(self._scopes), made)
+            self._is_stale = True
 
-    def _make_ready(self, restart: Restart | None) -> None:
-        """See that a test with real commits has its clone, and the next one soon."""
-        if not self._stocked:
-            self.provider.stock(self.name)
-            self._stocked = True
-        if restart is not None and self._used:
-            self._ask(lambda connection: connection.execute(restart.alone))
+    # -- clones -----------------------------------------------------------------------------------------
 
-    def _finish(self, isolation: Isolation) -> list[HarnessError]:
-        engines = self.engines
-        if isolation == "database":
-            engines.isolation = None
-            self._restore(lambda: self.provider.restore(self.name))
-            engines.real.end()
-            return []
-        errors = engines.rollback.finish()
-        engines.isolation = "rollback" if engines.rollback.test is not None else None
-        if any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
-            self._restore(lambda: self.provider.restore(self.name))
-        return errors
-
-    def _restore(self, replace: Callable[[], None]) -> None:
-        """Begin to put a fresh clone in the place of the database; pytest goes on meanwhile."""
-        self.engines.rollback.disconnect()
-        self._restoring = self._restorer.submit(replace)
-        self.engines.generation += 1
-        self._used = False
-
-    def _restored(self) -> None:
-        """Wait until the database is the fresh clone.
+    def _take(self) -> str:
+        """A fresh clone.
 
         Raises:
-            HarnessError: It could not be replaced.
+            HarnessError: It could not be made.
         """
-        restoring, self._restoring = self._restoring, None
-        if restoring is not None:
-            restoring.result()
+        following, self._next = self._next, None
+        return following.result() if following is not None else self.provider.take(self.name)
+
+    def _give_back(self, clone: str) -> None:
+        """Have ``clone`` dropped, and the next one made ready; pytest goes on meanwhile."""
+        self._next = self._taker.submit(self._exchange, clone)
+
+    def _exchange(self, clone: str) -> str:
+        self.provider.give_back(self.name, clone)
+        taken = self.provider.take(self.name)
+        self._control.tell("prepare", database=taken)
+        return taken
+
+    def _discard_next(self) -> None:
+        """The clone that was made ready is not what the next test is to have."""
+        following, self._next = self._next, None
+        if following is not None:
+            self.provider.give_back(self.name, following.result())
+
+    def _share_another(self) -> None:
+        """Have tests share a transaction in a fresh clone."""
+        self._is_stale = False
+        old, self._shared = self._shared, self._take()
+        self._control.ask("use", database=self._shared)
+        self.provider.give_back(self.name, old)
 
     def close(self) -> None:
-        self._restorer.shutdown()
-        self.engines.remove()
-        self.engines.rollback.close()
+        self._taker.shutdown()
+        self.places.remove()

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal, Protocol
 from urllib.parse import quote
 
-Driver = Literal["", "asyncpg", "psycopg"]
+Driver = Literal["", "asyncpg", "psycopg", "psycopg2"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Address:
             "url": self.url(database),
             "asyncpg_url": self.url(database, "asyncpg"),
             "psycopg_url": self.url(database, "psycopg"),
+            "psycopg2_url": self.url(database, "psycopg2"),
             "host": self.host,
             "port": str(self.port),
             "user": self.user,

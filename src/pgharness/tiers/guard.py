@@ -1,15 +1,17 @@
 """What each tier may touch: sockets.
 
 Python's sockets are watched where they connect, look up a name or send; libpq opens its own, so
-psycopg is watched where it connects.
+psycopg 2 and 3 are watched where they connect, by their public names.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from pgharness.errors import TierError
@@ -87,6 +89,10 @@ def remove() -> None:
     socket.getaddrinfo = _originals.pop("getaddrinfo")
     for name in list(_originals):
         setattr(socket.socket, name, _originals.pop(name))
+    for watched in _watched.values():
+        for owner, original in watched:
+            owner.connect = original
+    _watched.clear()
     _listening.clear()
     _names.clear()
 
@@ -157,36 +163,57 @@ def _is_address(name: str) -> bool:
     return False
 
 
-_watched: set[str] = set()
+_CLASSES = ("Connection", "AsyncConnection")
+_watched: dict[str, list[tuple[Any, Any]]] = {}
+"""By module, the owners of what was replaced, with what they had."""
 
 
-def watch_psycopg() -> None:
-    """Watch psycopg's connections, once it has been imported by somebody."""
-    psycopg = sys.modules.get("psycopg")
-    if psycopg is None or "psycopg" in _watched or not hasattr(psycopg, "AsyncConnection"):
-        return
-    _watched.add("psycopg")
-    for cls in (psycopg.Connection, psycopg.AsyncConnection):
-        cls._get_connection_params = classmethod(_checking(cls._get_connection_params.__func__))
+def watch_libpq() -> None:
+    """Watch the connections of psycopg 2 and 3, whose sockets are libpq's, once they have been imported."""
+    for name in ("psycopg", "psycopg2"):
+        module = sys.modules.get(name)
+        if module is None or name in _watched or not hasattr(module, "connect"):
+            continue
+        owners = [module, *(getattr(module, cls) for cls in _CLASSES if hasattr(module, cls))]
+        _watched[name] = [(owner, owner.__dict__["connect"]) for owner in owners]
+        for owner, original in _watched[name]:
+            owner.connect = _checking(original, name)
 
 
-def _checking(original: Callable[..., Any]) -> Callable[..., Any]:
-    def get_connection_params(cls: Any, conninfo: str, **kwargs: Any) -> Any:
+def _checking(original: Any, name: str) -> Any:
+    if isinstance(original, classmethod):
+        return classmethod(_checking(original.__func__, name))
+
+    @functools.wraps(original)
+    def connect(*args: Any, **options: Any) -> Any:
         if current is not None:
-            from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - it has been imported already
+            _check_libpq(current, name, args, options)
+        return original(*args, **options)
 
-            params = conninfo_to_dict(conninfo, **kwargs)
-            host = str(params.get("host") or "localhost")
-            if host.startswith("/"):
-                current.check_unix(host)
-            else:
-                current.check(host, int(str(params.get("port") or 5432)))
-        return original(cls, conninfo, **kwargs)
-
-    return get_connection_params
+    return connect
 
 
-def allowed_hosts(address: tuple[str, int] | None, extra: Iterable[str]) -> frozenset[str]:
-    """What integration and API tests may reach: the server's address and the configured hosts."""
-    own = () if address is None else (f"{address[0]}:{address[1]}",)
-    return frozenset((*own, *extra))
+def _check_libpq(policy: Policy, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    texts = [arg for arg in args if isinstance(arg, str)] + [options.get("conninfo") or options.get("dsn")]
+    parameters = {**_parsed(name, next(filter(None, texts), "")), **options}
+    host = str(parameters.get("host") or os.environ.get("PGHOST") or "localhost")
+    port = str(parameters.get("port") or os.environ.get("PGPORT") or 5432)
+    if host.startswith("/"):
+        policy.check_unix(host)
+    else:
+        policy.check(host, int(port) if port.isdecimal() else port)
+
+
+def _parsed(name: str, text: str) -> dict[str, Any]:
+    """What ``text``, a URL or ``key=value`` pairs, says; nothing where libpq will refuse it."""
+    driver: Any = sys.modules[name]
+    parse = driver.extensions.parse_dsn if name == "psycopg2" else driver.conninfo.conninfo_to_dict
+    try:
+        return dict(parse(text))
+    except driver.ProgrammingError:
+        return {}
+
+
+def allowed_hosts(addresses: Iterable[tuple[str, int]], extra: Iterable[str]) -> frozenset[str]:
+    """What integration and API tests may reach: the harness's own addresses and the configured hosts."""
+    return frozenset((*(f"{host}:{port}" for host, port in addresses), *extra))

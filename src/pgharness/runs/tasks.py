@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pgharness.errors import IsolationError
-from pgharness.isolation.origin import is_library, relative
+from pgharness.runs.origin import is_library, relative
 
 _GRACE_SECONDS = 0.2
 

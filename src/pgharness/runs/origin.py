@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 _LIBRARIES = tuple(
     {f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -24,13 +24,24 @@ def is_library(filename: str) -> bool:
     return filename.startswith(("<", _OURS, *_LIBRARIES)) or "site-packages" in filename
 
 
-def origin(default: str = "an unknown place") -> str:
-    """``path:line in function`` of the innermost frame that belongs to no library."""
+class Place(NamedTuple):
+    """A place in the code; as text ``path:line in function``."""
+
+    filename: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{relative(self.filename)}:{self.line} in {self.function}"
+
+
+def place() -> Place | None:
+    """That of the innermost frame that belongs to no library."""
     for frame in _frames():
-        filename = frame.f_code.co_filename
-        if not is_library(filename):
-            return f"{relative(filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
-    return default
+        code = frame.f_code
+        if not is_library(code.co_filename):
+            return Place(code.co_filename, frame.f_lineno, code.co_name)
+    return None
 
 
 def _frames() -> Iterator[FrameType]:

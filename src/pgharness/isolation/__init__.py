@@ -1,1 +1,0 @@
-"""How a test's changes are undone."""
