@@ -70,6 +70,8 @@ class Channel:
 
     def __init__(self, refine: Callable[[Section, bytes], bytes], owner: Client | None = None) -> None:
         self.owner = owner
+        self.ended = False
+        """Whether the server has said why it ends the connection."""
         self.out = bytearray()
         """What is to be sent to the server."""
         self.sections: deque[Section] = deque()
@@ -115,6 +117,7 @@ class Channel:
             if section is None:  # unasked: a notification, a notice, or the server's last word
                 if self.owner is not None:
                     self.owner.out += data[at:following]
+                    self.ended = self.ended or kind == _ERROR
                 start = following
             elif section.client is None:
                 if kind == _READY:
@@ -154,6 +157,7 @@ class Channel:
             body = data[at + wire.HEADER : following]
             client.out += data[start:at] + self._refine(section, body)
             section.error = body
+            self.ended = body.startswith(b"SFATAL")
             return following
         if kind in _COPIES:
             client.copying = True

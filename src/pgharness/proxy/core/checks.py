@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pgharness.proxy.core import writers
 from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Facts, Scope
@@ -11,9 +12,7 @@ from pgharness.proxy.core.transaction import Transaction
 _ADVISORY = "an advisory lock"
 
 
-def check(
-    scope: Scope, facts: Facts, client: Client, transaction: Transaction, statement: Statement
-) -> None:
+def check(scope: Scope, facts: Facts, client: Client, transaction: Transaction, statement: Statement) -> None:
     """See that ``statement`` of ``transaction`` can be answered as on a connection of its own.
 
     Raises:
@@ -41,7 +40,11 @@ def writes(statement: Statement, facts: Facts) -> bool:
 def _check_temporary(scope: Scope, client: Client, transaction: Transaction, statement: Statement) -> None:
     for other in scope.stack.savepoints:
         session = other.owner.session
-        if isinstance(session, Client) and session is not client and statement.temp_table in session.temporary:
+        if (
+            isinstance(session, Client)
+            and session is not client
+            and statement.temp_table in session.temporary
+        ):
             what = f"a temporary table {statement.temp_table}, which another connection has as well"
             raise Refused("session_state", what, transaction.place)
 
@@ -49,7 +52,7 @@ def _check_temporary(scope: Scope, client: Client, transaction: Transaction, sta
 def _check_reads(scope: Scope, facts: Facts, reader: Transaction, statement: Statement) -> None:
     if facts.strict == "off" or not scope.id or not statement.read_tables:
         return
-    for table, writer in scope.stack.uncommitted(reader, statement.read_tables):
+    for table, writer in writers.uncommitted(reader, scope.stack.savepoints, statement.read_tables):
         scope.doubt(Refused("uncommitted", table, reader.place, writer.place), facts.strict)
 
 

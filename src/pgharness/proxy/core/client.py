@@ -183,5 +183,3 @@ class Origin:
         text = " ".join(self._text.split())
         shown = f", {text[:60]!r}" if text else ""
         return f"connection {client.pid}{name}{shown}"
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pgharness.proxy.core import wire
+from pgharness.proxy.core import wire, writers
 from pgharness.proxy.core.channel import Section
 from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.refusals import Refused
@@ -31,7 +31,9 @@ class Commits:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
 
-    def end(self, client: Client, then: Callable[[], None], answer: Callable[[bool], None] | None = None) -> None:
+    def end(
+        self, client: Client, then: Callable[[], None], answer: Callable[[bool], None] | None = None
+    ) -> None:
         """Commit the transaction of ``client``, or roll it back if it has failed, and do ``then``.
 
         ``answer`` is told before that whether its work has been kept, unless the commit fails.
@@ -49,7 +51,7 @@ class Commits:
             scope.deferrable
             and not transaction.failed
             and scope.stack.diverged is None
-            and scope.stack.wrote(transaction)
+            and writers.wrote(scope.stack.savepoints, transaction)
         )
 
     def _check(
@@ -90,7 +92,7 @@ class Commits:
         their rows from those of the one that commits.
         """
         shared = self._shared
-        others = shared.scope.stack.open_others(transaction)
+        others = writers.open_others(transaction, shared.scope.stack.savepoints)
         if not others:
             return wire.message(b"E", error)
         text = wire.fields(error).get("M", "")

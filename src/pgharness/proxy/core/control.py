@@ -1,16 +1,16 @@
-"""What a client says about its transaction and its session, which the server is not told as it stands."""
+"""What a client says about its transaction, which the server is not told as it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pgharness.proxy.core import wire
+from pgharness.proxy.core import wire, writers
 from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.effects import DEFERRABLE, ISOLATION
 from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.refusals import Refused
-from pgharness.proxy.core.settings import AUTHORIZATION
+from pgharness.proxy.core.sessions import Sessions
 from pgharness.proxy.core.statements import Statement
 from pgharness.proxy.core.transaction import Transaction
 
@@ -25,10 +25,11 @@ _TWO_PHASE = ("prepare transaction", "commit prepared", "rollback prepared")
 
 
 class Control:
-    """Answers statements that control transactions and sessions."""
+    """Answers statements that control transactions, and hands on those about sessions."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self.sessions = Sessions(shared)
         self._runs: dict[str, Callable[[Client, Statement], None]] = {
             "begin": self._begin,
             "commit": self._commit,
@@ -37,15 +38,8 @@ class Control:
             "release": self._release,
             "rollback to": self._rollback_to,
             "set transaction": self._set_transaction,
-            "set characteristics": self._set_characteristics,
-            "listen": self._listen,
-            "unlisten": self._unlisten,
-            "notify": self._notify,
-            "discard": self._discard,
-            "deallocate": self._deallocate,
-            "reset": self._reset,
-            "reset all": self._reset_all,
             **dict.fromkeys(_TWO_PHASE, self._two_phase),
+            **self.sessions.runs,
         }
 
     def takes(self, client: Client, statement: Statement) -> bool:
@@ -76,14 +70,11 @@ class Control:
             client.out += wire.row_description([("pg_advisory_unlock_all", wire.VOID, 4)])
             client.out += wire.row([b""]) + wire.complete("SELECT 1")
         elif statement.kind == "close":
-            self._close(b"P", client.cursors.values())
+            self.sessions.close(b"P", client.cursors.values())
             client.cursors.clear()
             client.out += wire.complete("CLOSE CURSOR ALL")
         else:
             self._runs[statement.kind](client, statement)
-
-    def _close(self, what: bytes, names: Iterable[str]) -> None:
-        self._shared.sending.closes += [wire.close(what, name.encode()) for name in names]
 
     # -- transactions -----------------------------------------------------------------------------
 
@@ -112,7 +103,9 @@ class Control:
             if transaction.queried and statement.isolation != (transaction.snapshot or "READ COMMITTED"):
                 raise Failure("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
             if self._shared.scope.stack.has_labels(transaction):
-                raise Failure("25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
+                raise Failure(
+                    "25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction"
+                )
             self._isolate(transaction, statement.isolation)
         if statement.deferrable is not None:
             value = "on" if statement.deferrable else "off"
@@ -121,7 +114,7 @@ class Control:
             raise Failure("25001", "transaction read-write mode must be set before any query")
         if statement.read_only is not None and statement.read_only != transaction.read_only:
             stack = self._shared.scope.stack
-            if stack.wrote(transaction):
+            if writers.wrote(stack.savepoints, transaction):
                 raise Refused("session_state", "READ ONLY after it has written", transaction.place)
             if transaction.used:
                 stack.pending = [*stack.before(transaction, writes=False), "SET TRANSACTION READ ONLY"]
@@ -217,109 +210,6 @@ class Control:
 
     def _two_phase(self, client: Client, statement: Statement) -> None:
         raise Refused("two_phase", statement.text, str(client.origin()))
-
-    # -- sessions ---------------------------------------------------------------------------------
-
-    def _set_characteristics(self, client: Client, statement: Statement) -> None:
-        values = {}
-        if statement.isolation:
-            values["default_transaction_isolation"] = statement.isolation.lower()
-        for name, value in (("read_only", statement.read_only), ("deferrable", statement.deferrable)):
-            if value is not None:
-                values[f"default_transaction_{name}"] = "on" if value else "off"
-        self._set(client, values)
-        client.out += wire.complete("SET")
-
-    def _set(self, client: Client, values: dict[str, str]) -> None:
-        """Set parameters for the session; the server is told before the next statement."""
-        if client.failed:
-            raise Failure.aborted()
-        transaction = client.transaction
-        if transaction is not None and transaction.explicit:
-            transaction.settings = {**transaction.settings, **values}
-        else:
-            client.settings = {**client.settings, **values}
-            self._shared.effects.report(client)
-
-    def _reset(self, client: Client, statement: Statement) -> None:
-        known = {**self._shared.defaults, **client.asked}
-        value = known.get(statement.name)
-        if value is None and statement.name == AUTHORIZATION:
-            value = client.user
-        if value is not None:  # else nobody has ever set it
-            self._set(client, {statement.name: value})
-        client.out += wire.complete("RESET")
-
-    def _reset_all(self, client: Client, _: Statement) -> None:
-        self.forget_settings(client)
-        client.out += wire.complete("RESET")
-
-    def forget_settings(self, client: Client) -> None:
-        """Give ``client`` the parameters that it was started with; its role stays."""
-        kept = {name: client.settings[name] for name in ("role", AUTHORIZATION) if name in client.settings}
-        names = [name for name in client.settings if name not in kept]
-        self._set(
-            client, {name: client.asked.get(name, self._shared.defaults.get(name, "")) for name in names}
-        )
-
-    def _listen(self, client: Client, statement: Statement) -> None:
-        if client.failed:
-            raise Failure.aborted()
-        client.listens[statement.name] = str(client.origin())
-        client.out += wire.complete("LISTEN")
-
-    def _unlisten(self, client: Client, statement: Statement) -> None:
-        if statement.everything:
-            client.listens.clear()
-        client.listens.pop(statement.name, None)
-        client.out += wire.complete("UNLISTEN")
-
-    def _notify(self, client: Client, statement: Statement) -> None:
-        if client.failed:
-            raise Failure.aborted()
-        self.check_listeners(client, statement)
-        client.out += wire.complete("NOTIFY")
-
-    def check_listeners(self, client: Client, statement: Statement) -> None:
-        """See that nobody waits for what ``statement`` says: it is delivered at a real commit only."""
-        for other in self._shared.clients.values():
-            for channel, place in other.listens.items():
-                if statement.kind != "notify" or channel == statement.name:
-                    refused = Refused("not_delivered", str(client.origin()), place)
-                    self._shared.scope.doubt(refused, self._shared.facts.strict)
-
-    def _discard(self, client: Client, statement: Statement) -> None:
-        if statement.name == "all":
-            if client.explicit:
-                raise Failure("25001", "DISCARD ALL cannot run inside a transaction block")
-            self._drop_names(client)
-            client.settings = client.asked
-            client.listens.clear()
-            self._shared.effects.report(client)
-        client.out += wire.complete(f"DISCARD {statement.name.upper()}")
-
-    def _deallocate(self, client: Client, statement: Statement) -> None:
-        if statement.everything:
-            self._drop_names(client)
-            client.out += wire.complete("DEALLOCATE ALL")
-            return
-        if client.failed:
-            raise Failure.aborted()
-        prepared = client.statements.pop(statement.name.encode(), None)
-        if prepared is not None:
-            self._shared.statements.forget(prepared)
-        elif (name := client.named.pop(statement.name, None)) is not None:
-            self._close(b"S", [name])
-        else:
-            raise Failure.no_statement(statement.name)
-        client.out += wire.complete("DEALLOCATE")
-
-    def _drop_names(self, client: Client) -> None:
-        for prepared in client.statements.values():
-            self._shared.statements.forget(prepared)
-        client.statements.clear()
-        self._close(b"S", client.named.values())
-        client.named.clear()
 
 
 ALWAYS = frozenset(

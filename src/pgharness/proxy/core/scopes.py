@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pgharness.proxy.core import wire
+from pgharness.proxy.core import wire, writers
 from pgharness.proxy.core.channel import Section
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Restart, Scope
@@ -14,9 +14,7 @@ from pgharness.proxy.core.running import Restart, Scope
 if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
 
-_LOCKS = (
-    "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"
-)
+_LOCKS = "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"
 _UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
 
 
@@ -49,7 +47,7 @@ class Scopes:
             scope.stack.go_on(outer.stack)
             if outer.lost:
                 scope.refuse_all(Refused("scope_lost", outer.id))
-            elif origins := outer.stack.open_transactions():
+            elif origins := writers.open_transactions(outer.stack.savepoints):
                 scope.refuse_all(Refused("scope_open", outer.id, origins))
         shared.scope = scope
 
@@ -61,7 +59,7 @@ class Scopes:
         shared = self._shared
         scope = shared.scope
         report = Report(scope.refusals, scope.doubts)
-        if scope.stack.diverged is None and (origins := scope.stack.open_transactions()):
+        if scope.stack.diverged is None and (origins := writers.open_transactions(scope.stack.savepoints)):
             report.refusals.append(Refused("left_open", origins))
         self._cut_off(scope)
         sql = self._undoing(scope)

@@ -65,6 +65,8 @@ class Sending:
             transaction.origin.began(statement.text)
         transaction.queried = transaction.queried or statement.kind not in ("set", "show")
         checks.check(shared.scope, shared.facts, client, transaction, statement)
+        if statement.notifies:
+            shared.control.sessions.check_listeners(client, statement)
         shared.effects.foresee(client, statement, part, portal)
         part.statements.append(statement)
         part.writes = part.writes or checks.writes(statement, shared.facts)

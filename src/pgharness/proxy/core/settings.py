@@ -8,7 +8,13 @@ ROLE, AUTHORIZATION = "role", "session_authorization"
 REPORTED = {
     name.lower(): name
     for name in (
-        *("application_name", "client_encoding", "DateStyle", "default_transaction_read_only", "IntervalStyle"),
+        *(
+            "application_name",
+            "client_encoding",
+            "DateStyle",
+            "default_transaction_read_only",
+            "IntervalStyle",
+        ),
         *("is_superuser", "session_authorization", "standard_conforming_strings", "TimeZone", "search_path"),
     )
 }

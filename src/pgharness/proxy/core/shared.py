@@ -18,6 +18,7 @@ from pgharness.proxy.core.control import Control
 from pgharness.proxy.core.effects import Effects
 from pgharness.proxy.core.extended import Extended
 from pgharness.proxy.core.failures import Failure, Failures
+from pgharness.proxy.core.leaving import Leaving
 from pgharness.proxy.core.part import Part
 from pgharness.proxy.core.prepared import Statements
 from pgharness.proxy.core.refusals import Refused
@@ -58,6 +59,7 @@ class Shared:
         self.extended = Extended(self)
         self.sending = Sending(self)
         self.scopes = Scopes(self)
+        self.leaving = Leaving(self)
         self.holder: Client | None = None
         """The client that the server works for."""
         self.held = False
@@ -103,6 +105,13 @@ class Shared:
             client.cancelled = False
         if client.queue and client not in self._waiting:
             self._waiting.append(client)
+
+    def withdraw(self, client: Client) -> bool:
+        """Let ``client`` wait no longer; returns whether it did."""
+        if client not in self._waiting:
+            return False
+        self._waiting.remove(client)
+        return True
 
     def waiting(self) -> list[Client]:
         """Who waits until the holder has been answered."""
@@ -253,82 +262,3 @@ class Shared:
             self.refuse(holder, refused)
             self._failed(holder)
         self.pump()
-
-    # -- clients that leave, cancel or copy ---------------------------------------------------------
-
-    def copy(self, client: Client) -> None:
-        """Pass on what ``client`` copies; its last Sync is that of the server, which has eaten the first."""
-        section = self.channel.sections[0] if self.channel.sections else None
-        part = section.part if section is not None else None
-        while client.copying and client.queue:
-            kind = client.queue[0][0]
-            if kind in b"dcf" or (kind == b"S" and client.stops > 1):
-                if kind != b"S" or (part is not None and not part.simple):
-                    self.channel.out += wire.message(*client.next())
-                else:
-                    client.next()
-            elif kind == b"S" and len(client.queue) > 1:
-                client.queue.rotate(-1)
-            else:
-                return
-
-    def cancel_waiting(self, client: Client) -> bool:
-        """Answer ``client`` that its request is cancelled if it waits for its turn."""
-        if client not in self._waiting:
-            return False
-        self._waiting.remove(client)
-        self.refuse_waiting(client, lambda: client.error("57014", "canceling statement due to user request"))
-        return True
-
-    def busy(self, client: Client) -> None:
-        """Answer ``client`` that it has waited too long for the holder's statement to end."""
-        holder = self.holder
-        if holder is None or client not in self._waiting:
-            return
-        self._waiting.remove(client)
-        place = str(client.origin())
-        refused = Refused("busy", place, self.facts.lock_timeout, holder.last, str(holder.origin()))
-        self.refuse_waiting(client, lambda: self.refuse(client, refused))
-
-    def refuse_waiting(self, client: Client, say: Callable[[], None]) -> None:
-        """Give up the group of ``client`` that has not begun, and ``say`` why."""
-        say()
-        kind = b""
-        while client.queue and kind not in (b"S", b"Q", b"F"):
-            kind, _ = client.next()
-        if client.transaction is not None:
-            self.scope.stack.failed(client.transaction, on_server=False)
-            if not client.transaction.explicit:
-                self.commits.forget(client, kept=False)
-        client.skipping = kind not in (b"S", b"Q", b"F")
-        if not client.skipping:
-            client.ready()
-        self.feed(client)
-
-    def leave(self, client: Client) -> None:
-        """``client`` has gone: what it has not committed is undone, and what belongs to its session ends."""
-        client.gone = True
-        client.queue.clear()
-        client.stops = 0
-        if client in self._waiting:
-            self._waiting.remove(client)
-        if self.holder is client:
-            if client.copying:
-                self.channel.out += wire.COPY_FAIL + wire.SYNC
-            if self._script is not None:
-                self._script.clear()
-            self.inside(lambda: self._left(client))
-        else:
-            self._left(client)
-
-    def _left(self, client: Client) -> None:
-        self.clients.pop(client.pid, None)
-        self.commits.forget(client, kept=False)
-        for prepared in client.statements.values():
-            self.statements.forget(prepared)
-        self.sending.closes += [wire.close(b"S", name.encode()) for name in client.named.values()]
-        for name in client.temporary:
-            quoted = '"' + name.replace('"', '""') + '"'
-            self.scope.stack.pending.append(f"DROP TABLE IF EXISTS pg_temp.{quoted}")
-        client.temporary.clear()
-        client.out.clear()

@@ -26,11 +26,12 @@ transactions wait in `Stack.pending` until then, for nothing can observe them ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.settings import switch
 from pgharness.proxy.core.transaction import NOTHING, Savepoint, Transaction
+from pgharness.proxy.core.writers import others
 
 
 class Stack:
@@ -302,35 +303,3 @@ class Stack:
     def has_labels(self, transaction: Transaction) -> bool:
         """Whether ``transaction`` is inside a savepoint of its own making."""
         return bool(transaction.floating) or any(s.label for s in self._of(transaction))
-
-    def wrote(self, transaction: Transaction) -> bool:
-        """Whether ``transaction`` may have written what has not been undone."""
-        return any(transaction in savepoint.writers for savepoint in self.savepoints)
-
-    def open_transactions(self) -> list[str]:
-        """Where those began, each once, that have sent a statement and have not ended."""
-        return _places(s.owner for s in self.savepoints if not s.owner.ended and not s.done)
-
-    def open_others(self, owner: Transaction) -> list[str]:
-        """Where those began who have written besides ``owner`` and have not ended."""
-        return _places(w for w in writers(self.savepoints) if w is not owner and not w.ended)
-
-    def uncommitted(self, reader: Transaction, tables: frozenset[str]) -> Iterator[tuple[str, Transaction]]:
-        """Which of ``tables`` others have changed and not committed, and who."""
-        for writer in writers(self.savepoints):
-            if writer is not reader and not writer.ended:
-                for table in sorted(writer.tables & tables):
-                    yield table, writer
-
-
-def others(owner: Transaction, savepoints: Iterable[Savepoint]) -> list[str]:
-    """Where those began, each once, who have written in ``savepoints`` besides ``owner``."""
-    return _places(writer for writer in writers(savepoints) if writer is not owner)
-
-
-def writers(savepoints: Iterable[Savepoint]) -> dict[Transaction, None]:
-    return {writer: None for savepoint in savepoints for writer in savepoint.writers}
-
-
-def _places(transactions: Iterable[Transaction]) -> list[str]:
-    return list(dict.fromkeys(transaction.place for transaction in transactions))

@@ -195,9 +195,7 @@ def _fields(severity: str, code: str, text: str, detail: str, hint: str) -> byte
 
 def fields(body: bytes) -> dict[str, str]:
     """The fields of an ErrorResponse or a NoticeResponse, by their one-letter names."""
-    return {
-        part[:1].decode(): part[1:].decode("utf-8", "replace") for part in body.split(b"\x00") if part
-    }
+    return {part[:1].decode(): part[1:].decode("utf-8", "replace") for part in body.split(b"\x00") if part}
 
 
 def moved(body: bytes, characters: int) -> bytes:
@@ -236,9 +234,7 @@ TEXT, VOID, INT4 = 25, 2278, 23
 
 def row_description(columns: Iterable[tuple[str, int, int]]) -> bytes:
     """RowDescription in the text format; a column is its name, the oid of its type and that type's length."""
-    made = [
-        _text(name) + struct.pack("!IhIhih", 0, 0, oid, length, -1, 0) for name, oid, length in columns
-    ]
+    made = [_text(name) + struct.pack("!IhIhih", 0, 0, oid, length, -1, 0) for name, oid, length in columns]
     return message(b"T", _INT16.pack(len(made)) + b"".join(made))
 
 

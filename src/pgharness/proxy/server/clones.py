@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import wire
+from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.direct import Direct
-from pgharness.proxy.core.running import Restart
 from pgharness.proxy.core.settings import current
 from pgharness.proxy.server import upstream
 from pgharness.proxy.server.upstream import ConnectError, Upstream
 
 if TYPE_CHECKING:
-    from pgharness.proxy.core.client import Client
     from pgharness.proxy.server.proxy import Proxy
     from pgharness.proxy.server.session import Session
 
+_READ = 262144
 _AHEAD = 2
+_CANCEL_SECONDS = 1.0
 _ENDED = wire.error("FATAL", "57P01", "terminating connection: its test has ended")
+_TERMINATED = wire.error("FATAL", "57P01", "terminating connection due to administrator command")
 
 
 class Clones:
@@ -27,15 +30,14 @@ class Clones:
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
-        self.shared = ""
-        """The database that the shared connection goes to."""
-        self.restart: Restart | None = None
         self._test = ""
         self._name = ""
         """The clone of the running test."""
-        self._open: dict[str, list[Upstream]] = {}
+        self._ahead: dict[str, list[Upstream]] = {}
         """Connections opened ahead, by database."""
         self._lock = threading.Lock()
+
+    # -- tests --------------------------------------------------------------------------------------
 
     def prepare(self, name: str) -> None:
         """Open connections to the clone ``name``, which the next test will get, without waiting."""
@@ -46,7 +48,7 @@ class Clones:
             for _ in range(_AHEAD):
                 opened = upstream.connect(self._proxy.target, name)
                 with self._lock:
-                    self._open.setdefault(name, []).append(opened)
+                    self._ahead.setdefault(name, []).append(opened)
 
     def begin(self, test: str, name: str) -> None:
         """From now on clients get connections to the clone ``name``."""
@@ -55,17 +57,17 @@ class Clones:
     def end(self) -> None:
         """End the connections to the clone; their clients stay."""
         for session in self._proxy.sessions:
-            if session.direct is not None and session.upstream is not None and not session.once:
+            if session.upstream is not None and not session.once:
                 self._detach(session)
         with self._lock:
-            left = self._open.pop(self._name, [])
+            left = self._ahead.pop(self._name, [])
         for opened in left:
             opened.close()
         self._test = self._name = ""
 
     def _detach(self, session: Session) -> None:
-        client, direct = session.client, session.direct
-        if client is None or direct is None or session.upstream is None:
+        client, direct, opened = session.client, session.direct, session.upstream
+        if client is None or direct is None or opened is None:
             return
         if not direct.channel.idle:
             self._proxy.end_session(session, _ENDED)
@@ -73,11 +75,12 @@ class Clones:
         if direct.status != b"I":
             client.lost = self._test
         elif client.touched:
-            self._keep_settings(client, session.upstream)
+            self._proxy.unregister(opened.socket)
+            self._keep_settings(client, opened)
         if client.baseline is not None:
             client.settings = client.baseline
-        self._proxy.release_upstream(session)
         client.portals.clear()
+        self.release(session)
 
     def _keep_settings(self, client: Client, opened: Upstream) -> None:
         names = list(client.touched)
@@ -87,18 +90,7 @@ class Clones:
             client.settings = {**client.settings, **known}
         client.touched.clear()
 
-    def take(self, session: Session, messages: list[tuple[bytes, bytes]]) -> None:
-        """Pass on what the client of ``session`` has sent, on a connection that it gets now if it has none."""
-        if session.direct is None:
-            try:
-                assert session.client is not None  # noqa: S101 - messages come from clients
-                self.attach(session, session.client)
-            except ConnectError as error:
-                self._proxy.end_session(session, wire.error("FATAL", "08006", f"pgharness: {error}"))
-                return
-        assert session.direct is not None  # noqa: S101 - it has got one
-        session.direct.take(messages)
-        self._proxy.send_direct(session)
+    # -- connections ----------------------------------------------------------------------------------
 
     def attach(self, session: Session, client: Client, name: str = "", *, once: bool = False) -> int:
         """Give ``client`` a connection to ``name``, or to the test's clone; returns its process id.
@@ -110,12 +102,62 @@ class Clones:
         """
         name = name or self._name
         with self._lock:
-            ready = self._open.get(name)
+            ready = self._ahead.get(name)
             opened = ready.pop() if ready else None
         opened = opened or upstream.connect(self._proxy.target, name)
         direct = Direct(client, self._proxy.shared.statements.forget)
         wanted = {n: v for n, v in client.settings.items() if opened.reported.get(n) != v}
-        session.direct, session.once = direct, once
-        self._proxy.register(session, opened)
+        opened.socket.setblocking(False)
+        session.direct, session.once, session.upstream = direct, once, opened
+        self._proxy.register(opened.socket, lambda _: self._readable(session))
         direct.begin(wanted)
         return opened.pid
+
+    def release(self, session: Session) -> None:
+        """End the connection that ``session`` has for itself, if it has one."""
+        opened, session.upstream, session.direct = session.upstream, None, None
+        if opened is not None:
+            self._proxy.unregister(opened.socket)
+            opened.close()
+
+    def take(self, session: Session, client: Client, messages: list[tuple[bytes, bytes]]) -> None:
+        """Pass on what ``client`` has sent, on a connection that it gets now if it has none."""
+        if session.direct is None:
+            try:
+                self.attach(session, client)
+            except ConnectError as error:
+                self._proxy.end_session(session, wire.error("FATAL", "08006", f"pgharness: {error}"))
+                return
+        assert session.direct is not None  # noqa: S101 - it has got one
+        session.direct.take(messages)
+        self._send(session)
+
+    def _send(self, session: Session) -> None:
+        if session.direct is not None and session.upstream is not None and session.direct.channel.out:
+            out = session.direct.channel.out
+            self._proxy.send(session.upstream.socket, out, lambda: self._proxy.drop(session))
+
+    def _readable(self, session: Session) -> None:
+        if session.upstream is None or session.direct is None:
+            return
+        try:
+            data = session.upstream.socket.recv(_READ)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._send(session)
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._proxy.end_session(session, b"" if session.direct.channel.ended else _TERMINATED)
+            return
+        session.direct.channel.receive(data)
+        self._proxy.flush(session)
+        self._send(session)
+
+    def cancel(self, opened: Upstream) -> None:
+        """Cancel what runs on ``opened``, and wait until the server has taken the request."""
+        sent = upstream.cancel(self._proxy.target, opened)
+        if sent is not None:
+            with contextlib.suppress(OSError), sent:
+                sent.settimeout(_CANCEL_SECONDS)
+                sent.recv(1)

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pgharness.proxy.core.scopes import Report
+from pgharness.proxy.core.settings import literal
 from pgharness.proxy.server.upstream import ConnectError, connect
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ SELECT format('process %s%s, %s for %s s, its last statement: %s', pid,
               coalesce(' ' || nullif(application_name, ''), ''), state,
               round(extract(epoch FROM clock_timestamp() - xact_start)::numeric, 1), left(query, 120)), pid
 FROM pg_stat_activity
-WHERE datname = '{database}' AND pid NOT IN (pg_backend_pid(), {pid}) AND xact_start IS NOT NULL
+WHERE datname = {database} AND pid NOT IN (pg_backend_pid(), {pid}) AND xact_start IS NOT NULL
       AND backend_type = 'client backend'
 ORDER BY xact_start
 """
@@ -68,7 +69,7 @@ class Orders:
             self._connection.setblocking(False)
 
     def _do_use(self, order: dict[str, Any]) -> None:
-        self._proxy.use(order["database"])
+        self._proxy.connection.use(order["database"])
         self._answer(order, {})
 
     def _do_prepare(self, order: dict[str, Any]) -> None:
@@ -82,9 +83,10 @@ class Orders:
         if proxy.isolation == "database":
             proxy.clones.begin(order["test"], order["database"])
         else:
-            if proxy.upstream is None:
-                proxy.use(proxy.clones.shared)
-            restart = proxy.clones.restart if order.get("reset") else None
+            connection = proxy.connection
+            if connection.upstream is None:
+                connection.use(connection.database)
+            restart = connection.restart if order.get("reset") else None
             proxy.shared.scopes.begin(order["test"], restart)
         self._answer(order, {})
 
@@ -123,13 +125,13 @@ class Orders:
 
     def _do_holders(self, order: dict[str, Any]) -> None:
         proxy = self._proxy
-        session = next((s for s in proxy.sessions if s.client and s.client.pid == order["pid"]), None)
-        mine = session.upstream if session is not None and session.upstream is not None else proxy.upstream
+        session = proxy.session_by_pid(order["pid"])
+        mine = (session.upstream if session is not None else None) or proxy.connection.upstream
         if mine is None:
             self._answer(order, {"holders": []})
             return
         opened = connect(proxy.target, mine.database)
-        rows = opened.ask(_HOLDERS.format(database=mine.database.replace("'", "''"), pid=mine.pid))
+        rows = opened.ask(_HOLDERS.format(database=literal(mine.database), pid=mine.pid))
         opened.close()
         pids = {s.upstream.pid: s.client.pid for s in proxy.sessions if s.upstream and s.client}
         found = [[(line or b"").decode(), pids.get(int(pid or 0), 0)] for line, pid in rows]
@@ -140,22 +142,7 @@ class Orders:
         self._answer(order, {})
         self._proxy.running = False
 
-    def stored_password(self, user: str) -> str:
-        """What the server keeps of the password of ``user``; empty if there is no such role, or no password."""
-        proxy = self._proxy
-        if proxy.upstream is None:
-            return ""
-        name = user.replace("'", "''")
-        with contextlib.suppress(ConnectError):
-            try:
-                rows = proxy.upstream.ask(f"SELECT rolpassword FROM pg_authid WHERE rolname = '{name}'")
-            finally:
-                proxy.calm(proxy.upstream)
-            if rows and rows[0][0] is not None:
-                return rows[0][0].decode()
-        return ""
-
     def look_after(self) -> None:
         """Cancel what still runs some time after its test was told to end."""
         if self._ending and time.monotonic() - self._ending > _GRACE:
-            self._proxy.cancel_running()
+            self._proxy.connection.cancel()

@@ -6,6 +6,7 @@ the one on which it is asked. The first order says where the server is and how t
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import signal
@@ -22,23 +23,28 @@ def main(arguments: list[str]) -> None:
         arguments: The descriptors: control, questions, and the listeners.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that tests, which ends this one
-    control, questions, *listeners = (socket.socket(fileno=int(number)) for number in arguments)
-    data = b""
-    while b"\n" not in data:
-        more = control.recv(65536)
-        if not more:
-            return
-        data += more
-    first, _, orders = data.partition(b"\n")
     gc.freeze()
     gc.set_threshold(50000, 20, 20)
-    proxy = Proxy(listeners, control, questions, json.loads(first))
-    try:
+    serve([int(number) for number in arguments])
+
+
+def serve(descriptors: list[int]) -> None:
+    """Serve on sockets with these ``descriptors``, in the order of `main`."""
+    control, questions, *listeners = (socket.socket(fileno=number) for number in descriptors)
+    with contextlib.ExitStack() as opened:
+        for each in (control, questions, *listeners):
+            opened.enter_context(each)
+        data = b""
+        while b"\n" not in data:
+            more = control.recv(65536)
+            if not more:
+                return
+            data += more
+        first, _, orders = data.partition(b"\n")
+        proxy = Proxy(listeners, control, questions, json.loads(first))
+        opened.callback(proxy.close)
         proxy.orders.take(orders)
         proxy.run()
-    finally:
-        for listener in listeners:
-            listener.close()
 
 
 if __name__ == "__main__":

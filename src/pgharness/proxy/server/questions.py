@@ -1,4 +1,4 @@
-"""What only the process that tests knows: where in its code a transaction began, and what time it is there."""
+"""What only the process that tests knows: where in its code a transaction began, and its time."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class Session:
             names = b"".join(name.encode() + b"\x00" for name in asked)
             self.out += wire.message(b"v", struct.pack("!II", 196608 + minor, len(asked)) + names)
         self._startup = Startup.read(code, parameters)
-        verifier = self.proxy.verifier(self._startup.user)
+        verifier = self.proxy.admission.verifier(self._startup.user)
         if isinstance(verifier, str):
             self._password, self._salt = verifier, secrets.token_bytes(4)
             self.out += wire.message(b"R", struct.pack("!I", 5) + self._salt)
@@ -191,7 +191,7 @@ class Session:
         self._take = self._sasl_first
 
     def _password_message(self) -> bytes | None:
-        messages, at = wire.frames(self._data)
+        messages, _ = wire.frames(self._data)
         if not messages:
             return None
         kind, body = messages[0]
@@ -237,7 +237,7 @@ class Session:
     def _logged_in(self) -> None:
         assert self._startup is not None  # noqa: S101 - the caller has begun
         self._take = self._messages
-        self.proxy.admit(self, self._startup)
+        self.proxy.admission.admit(self, self._startup)
 
     def accept(self, client: Client, secret: bytes) -> None:
         """It has become ``client``."""

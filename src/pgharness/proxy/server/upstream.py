@@ -141,9 +141,7 @@ def _open(target: Target) -> socket.socket:
     return opened
 
 
-def _log_in(
-    opened: socket.socket, target: Target, database: str, parameters: Mapping[str, str]
-) -> Upstream:
+def _log_in(opened: socket.socket, target: Target, database: str, parameters: Mapping[str, str]) -> Upstream:
     first = {"user": target.user, "database": database, "client_encoding": "UTF8", **parameters}
     opened.sendall(wire.startup_message(first))
     reader = _Reader(opened)

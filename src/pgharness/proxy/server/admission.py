@@ -1,0 +1,139 @@
+"""Who may be a client, and with what its session begins."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING
+
+from pgharness.proxy.core import wire
+from pgharness.proxy.core.client import Client
+from pgharness.proxy.core.settings import AUTHORIZATION, current, literal
+from pgharness.proxy.server import auth, upstream
+from pgharness.proxy.server.startup import Startup
+from pgharness.proxy.server.upstream import ConnectError
+
+if TYPE_CHECKING:
+    from pgharness.proxy.server.proxy import Proxy
+    from pgharness.proxy.server.session import Session
+
+Settings = dict[str, str]
+_LONG_SECRET, _SECRET = 32, 4
+
+
+class Admission:
+    """Lets clients in.
+
+    A role has the password that the server keeps for it; one without has that of the run.
+    """
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._user: str = proxy.options["user"]
+        self._verifier = auth.Verifier.of(proxy.options["password"])
+        self._known: dict[tuple[str, bool, tuple[tuple[str, str], ...]], tuple[Settings, Settings]] = {}
+        self._pid = 0
+
+    def verifier(self, user: str) -> auth.Verifier | str:
+        """What tells whether a password of ``user`` is right; text is a stored MD5 password."""
+        if user != self._user:
+            stored = self._stored_password(user)
+            if stored.startswith("md5"):
+                return stored
+            if (found := auth.Verifier.read(stored)) is not None:
+                return found
+        return self._verifier
+
+    def _stored_password(self, user: str) -> str:
+        """What the server keeps of the password of ``user``; empty if there is no such role, or no password."""
+        shared, connection = self._proxy.shared, self._proxy.connection
+        question = f"SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {literal(user)}"
+        rows: list[list[bytes | None]] = []
+        with contextlib.suppress(ConnectError):
+            as_owner = not {AUTHORIZATION, "role"} & set(shared.scope.stack.settings)
+            if shared.scope.begun and shared.channel.idle and not shared.scope.stack.aborted and as_owner:
+                rows = connection.ask(
+                    question
+                )  # a role that the test has made is seen in its transaction alone
+            else:
+                opened = upstream.connect(self._proxy.target, connection.database)
+                rows = opened.ask(question)
+                opened.close()
+        return (rows[0][0] or b"").decode() if rows else ""
+
+    def admit(self, session: Session, startup: Startup) -> None:
+        """Make ``session`` a client that has logged in.
+
+        Raises:
+            OSError: The server refuses; the client has been told why.
+        """
+        proxy = self._proxy
+        try:
+            settings, reported = self._parameters(startup)
+            secret = secrets.token_bytes(_LONG_SECRET if startup.protocol == wire.PROTOCOL_3_2 else _SECRET)
+            client = Client(
+                0,
+                secret,
+                user=startup.user,
+                application=settings.get("application_name", ""),
+                settings=settings,
+                reported=reported,
+                place=proxy.questions.place,
+            )
+            client.pid = self._connect(session, client, startup)
+        except ConnectError as error:
+            text = f"pgharness: {error}"
+            session.fatal(
+                wire.message(b"E", error.body) if error.body else wire.error("FATAL", "08006", text)
+            )
+            return
+        session.accept(client, secret)
+        proxy.shared.clients[client.pid] = client
+
+    def _connect(self, session: Session, client: Client, startup: Startup) -> int:
+        """Give ``client`` the connection that it is to have for itself, if it is; returns its process id."""
+        proxy = self._proxy
+        other = startup.database != proxy.database
+        if other or proxy.isolation == "database":
+            pid = proxy.clones.attach(session, client, startup.database if other else "", once=other)
+            if pid not in proxy.shared.clients:
+                return pid
+        self._pid += 1
+        while self._pid in proxy.shared.clients:
+            self._pid += 1
+        return self._pid
+
+    def _parameters(self, startup: Startup) -> tuple[Settings, Settings]:
+        """The parameters that ``startup`` sets, in the server's own spelling, and what it reports then."""
+        own = dict(startup.settings)
+        application = own.pop("application_name", "")
+        is_ours = startup.database == self._proxy.database
+        key = (startup.user, is_ours, tuple(sorted(own.items())))
+        if not is_ours:
+            settings, reported = self._try(startup.user, startup.database, own)
+        else:
+            if key not in self._known:
+                self._known[key] = self._try(startup.user, self._proxy.connection.database, own)
+            settings, reported = self._known[key]
+        reported = {**reported, "application_name": application}
+        return {**settings, **({"application_name": application} if application else {})}, reported
+
+    def _try(self, user: str, database: str, own: Settings) -> tuple[Settings, Settings]:
+        """Connect with the parameters once, to see what the server makes of them.
+
+        Raises:
+            ConnectError: It refuses them.
+        """
+        tried = upstream.connect(self._proxy.target, database, own)
+        try:
+            values = tried.ask(current(own))[0] if own else []
+        finally:
+            tried.close()
+        settings = {name: (value or b"").decode() for name, value in zip(own, values, strict=True)}
+        if settings.get("client_encoding") == "UTF8":  # that of every connection of the proxy's
+            del settings["client_encoding"]
+        reported = tried.reported
+        if user != self._proxy.target.user:
+            settings[AUTHORIZATION] = user
+            reported = {**reported, "session_authorization": user, "is_superuser": "off"}
+        return settings, reported
