@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("!I").unpack_from
 FORWARD, SWALLOW = 0, 1
 Unit = int | bytes
-"""What becomes of the answer to one message of the extended protocol; bytes are an answer of the proxy's own."""
+"""What becomes of the answer to a message of the extended protocol; bytes are one of the proxy's own."""
 _ENDS = frozenset(b"123nTCIs")
 _READY, _ERROR, _ROW, _COPY_DATA, _COMPLETE = b"Z"[0], b"E"[0], b"D"[0], b"d"[0], b"C"[0]
 _STATUS, _NOTICE, _NOTIFICATION = b"S"[0], b"N"[0], b"A"[0]
@@ -101,7 +101,7 @@ class Channel:
             client.out += unit
             section.at += 1
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:  # noqa: C901, PLR0912 - one pass over every byte, in one place
         """Take what has come from the server."""
         if self._rest:
             data = self._rest + data
@@ -125,7 +125,7 @@ class Channel:
                 else:
                     self._keep(section, kind, data[at + wire.HEADER : following])
                 start = following
-            elif kind == _ROW or kind == _COPY_DATA:
+            elif kind == _ROW or kind == _COPY_DATA:  # noqa: PLR1714, SIM109 - quicker than a set
                 pass
             elif kind == _READY:
                 if start < at:
@@ -139,7 +139,7 @@ class Channel:
                 if unit == SWALLOW or isinstance(following_unit, bytes):
                     end = at if unit == SWALLOW else following
                     if start < end:
-                        section.client.out += data[start:end]
+                        section.client.out += data[start:end]  # type: ignore[union-attr]  # it has one, see above
                     start = following
                     self._local(section)
             else:
@@ -149,7 +149,9 @@ class Channel:
             section.client.out += data[start:at]
         self._rest = data[at:] if at < size else b""
 
-    def _unusual(self, section: Section, kind: int, data: bytes, start: int, at: int, following: int) -> int:
+    def _unusual(  # noqa: PLR0913, PLR0917 - where `receive` stands
+        self, section: Section, kind: int, data: bytes, start: int, at: int, following: int
+    ) -> int:
         """What is neither a row nor an end; returns where what is still to be forwarded begins."""
         client = section.client
         assert client is not None  # noqa: S101 - the caller's section is a client's

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.statements import Statement
@@ -62,7 +61,7 @@ class Client:
         place: Yields where in the code its running transaction began, if that is known.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a login tells
         self,
         pid: int,
         secret: bytes,

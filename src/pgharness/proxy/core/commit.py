@@ -69,7 +69,7 @@ class Commits:
             if section.error is None:
                 self._finish(client, transaction, then, answer)
             else:
-                client.out += self._violated(client, transaction, section.error)
+                client.out += self._violated(transaction, section.error)
                 scope.stack.failed(transaction)
                 shared.abandon(client)
                 self.forget(client, kept=False)
@@ -85,7 +85,7 @@ class Commits:
             return
         shared.channel.send(wire.query("; ".join(_CHECK)), Section(None, checked))
 
-    def _violated(self, client: Client, transaction: Transaction, error: bytes) -> bytes:
+    def _violated(self, transaction: Transaction, error: bytes) -> bytes:
         """The message for a client whose commit fails with ``error``.
 
         Others that are open and have written may yet mend what they have broken; PostgreSQL cannot tell

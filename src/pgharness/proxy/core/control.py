@@ -138,7 +138,7 @@ class Control:
             return
         transaction = client.transaction
 
-        def answer(kept: bool) -> None:  # noqa: FBT001 - what Commits calls it with
+        def answer(kept: bool) -> None:
             client.out += wire.complete("COMMIT" if kept else "ROLLBACK")
 
         self._shared.commits.end(client, lambda: self._chain(client, statement, transaction), answer)

@@ -1,4 +1,4 @@
-"""One client on a connection of its own: passed on as it is, but for statements that have to be prepared again."""
+"""One client on a connection of its own: passed on as it is, but for what has to be prepared again."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Effects:
             stack.changed(client.transaction, {ROLE: "none"}, local=part.settings[AUTHORIZATION])
 
     def report(self, client: Client) -> None:
-        """Tell ``client`` of parameters that have changed with the end of a transaction, as PostgreSQL does."""
+        """Tell ``client`` of parameters that have changed with the end of its transaction."""
         if client.told is client.settings:
             return
         client.told = client.settings

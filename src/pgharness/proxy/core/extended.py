@@ -1,4 +1,4 @@
-"""The extended protocol: prepared statements and portals of a client, under names of the shared connection."""
+"""The extended protocol: a client's statements and portals, under names of the shared connection."""
 
 from __future__ import annotations
 
@@ -51,10 +51,12 @@ class Extended:
                 control = self._control(client, body) if kind == b"E" else None
                 if control is None:
                     take(client, body, part)
-            except (Failure, Refused):
+            except (Failure, Refused, wire.ProtocolError) as error:
                 if part.sent:  # what precedes it is answered first
                     break
                 _answer(client, part)
+                if isinstance(error, wire.ProtocolError):
+                    raise Failure("08P01", str(error)) from None
                 raise
             if control is not None and part.sent:
                 break
@@ -95,7 +97,7 @@ class Extended:
     def _parse(self, client: Client, body: bytes, part: Part) -> None:
         name, at = wire.cut(body)
         if name and name in client.statements:
-            raise Failure("42P05", f'prepared statement "{name.decode()}" already exists')
+            raise Failure("42P05", f'prepared statement "{wire.shown(name)}" already exists')
         prepared = self._prepared(client, body[at:])
         if prepared.only is None or prepared.only.kind not in ALWAYS:
             if prepared.only is not None:
@@ -138,11 +140,11 @@ class Extended:
         rest = body[at:]
         prepared = client.statements.get(statement)
         if prepared is None:
-            if statement.decode("utf-8", "replace") not in client.named:
-                raise Failure.no_statement(statement.decode("utf-8", "replace"))
-            prepared = Prepared(b"", (), client.named[statement.decode("utf-8", "replace")].encode())
+            if wire.shown(statement) not in client.named:
+                raise Failure.no_statement(wire.shown(statement))
+            prepared = Prepared(b"", (), client.named[wire.shown(statement)].encode())
         if name and name in client.portals:
-            raise Failure("42P03", f'cursor "{name.decode()}" already exists')
+            raise Failure("42P03", f'cursor "{wire.shown(name)}" already exists')
         self._drop_portal(client, name, part)
         if prepared.only is not None and prepared.only.kind in ALWAYS:
             client.portals[name] = Portal(prepared, rest)
@@ -162,7 +164,7 @@ class Extended:
         if what == b"S":
             prepared = client.statements.get(name)
             if prepared is None:
-                raise Failure.no_statement(name.decode("utf-8", "replace"))
+                raise Failure.no_statement(wire.shown(name))
             if prepared.only is not None and prepared.only.kind in ALWAYS:
                 part.units += [wire.NO_PARAMETERS + wire.NO_DATA]
                 return
@@ -173,7 +175,7 @@ class Extended:
         else:
             portal = client.portals.get(name)
             if portal is None:
-                cursor = client.cursors.get(name.decode("utf-8", "replace"))
+                cursor = client.cursors.get(wire.shown(name))
                 server_name = cursor.encode() if cursor else name
             elif not portal.server_name:
                 part.units.append(wire.NO_DATA)
@@ -188,9 +190,9 @@ class Extended:
         name, at = wire.cut(body)
         portal = client.portals.get(name)
         if portal is None:
-            cursor = client.cursors.get(name.decode("utf-8", "replace"))
+            cursor = client.cursors.get(wire.shown(name))
             if cursor is None:
-                raise Failure.no_portal(name.decode("utf-8", "replace"))
+                raise Failure.no_portal(wire.shown(name))
             portal = Portal(Prepared(b"", ()), b"", cursor.encode())
         if portal.prepared.only is not None:
             client.last = portal.prepared.only.text
@@ -209,7 +211,7 @@ class Extended:
         elif name in client.portals:
             self._drop_portal(client, name, part)
         else:
-            cursor = client.cursors.pop(name.decode("utf-8", "replace"), None)
+            cursor = client.cursors.pop(wire.shown(name), None)
             if cursor is not None:
                 part.units.append(SWALLOW)
                 part.sent += wire.close(b"P", cursor.encode())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818 - it is the answer, no fault
     """What PostgreSQL would answer, so it need not be asked; ``code`` is a SQLSTATE."""
 
     def __init__(self, code: str, text: str) -> None:

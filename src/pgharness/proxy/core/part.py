@@ -31,7 +31,7 @@ class Part:
         self.settings: dict[str, bool] = {}
         """The parameters that it may set, and whether for its transaction alone."""
         self.parsed: list[tuple[int, bytes | None, Prepared]] = []
-        """What it prepares on the server: the place among the answers, the client's name if it has asked, the statement."""
+        """What it prepares: the place among the answers, the client's name if it has asked, the statement."""
         self.dropped: list[tuple[int, bytes]] = []
         """The statements on the server that it closes for want of a user."""
         self.bound: list[tuple[int, bytes]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it is the answer, no fault
     """A statement is not sent, because its answer would not be production's.
 
     Args:

@@ -36,7 +36,7 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Restart:
-    """SQL that sets the sequences back: where no data of a wider scope is, to keep where they stand, and inside."""
+    """What sets the sequences back: alone; or with data of a wider scope, which is to be kept first."""
 
     alone: str
     save: str
@@ -70,9 +70,9 @@ class Scope:
         """Whether the connection is gone that held its data."""
         self.saved = False
         """Whether the transaction knows where the sequences stood after the data of this scope."""
-        self.deferrable = facts.deferrable if parent is None else parent.deferrable
-        self.checked = False if parent is None else parent.checked
-        """Whether constraints have been checked, and so have to be told to wait again where DDL makes them."""
+        self.deferrable: bool = facts.deferrable if parent is None else parent.deferrable
+        self.checked: bool = False if parent is None else parent.checked
+        """Whether constraints have been checked, and so are told to wait again where DDL makes them."""
         self.let_wait = False
         self.schema_changed = False
         self.locked_at = ""

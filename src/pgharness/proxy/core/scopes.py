@@ -14,7 +14,10 @@ from pgharness.proxy.core.running import Restart, Scope
 if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
 
-_LOCKS = "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"
+_LOCKS = (
+    "SELECT count(*) FROM pg_catalog.pg_locks "
+    "WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"
+)
 _UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
 
 

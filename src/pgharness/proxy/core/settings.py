@@ -43,7 +43,7 @@ def switch(now: Mapping[str, str], wanted: Mapping[str, str], defaults: Mapping[
     plain = [(name, target[name]) for name in changed if name not in (ROLE, AUTHORIZATION)]
     role_now, role_wanted = now.get(ROLE, "none"), target.get(ROLE, "none")
     moves: list[tuple[str, str]] = []
-    if AUTHORIZATION in changed or AUTHORIZATION in now and plain:
+    if AUTHORIZATION in changed or (AUTHORIZATION in now and plain):
         owner = defaults.get(AUTHORIZATION, "")
         if plain and now.get(AUTHORIZATION, owner) != owner:
             moves.append((AUTHORIZATION, owner))

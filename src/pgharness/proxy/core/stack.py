@@ -58,8 +58,6 @@ class Stack:
         self.settings = outer.settings
         self._count = outer._count
 
-    # -- statements ---------------------------------------------------------------------------
-
     def before(self, transaction: Transaction, *, writes: bool) -> list[str]:
         """The SQL to send before a plain statement of ``transaction``.
 
@@ -158,8 +156,6 @@ class Stack:
             sql += self._push(transaction, given_up)
         return sql
 
-    # -- savepoints of the application ----------------------------------------------------------
-
     def savepoint(self, transaction: Transaction, label: str) -> list[str]:
         """``SAVEPOINT label`` of ``transaction``."""
         return self.before(transaction, writes=False) + self._push(transaction, label)
@@ -190,8 +186,6 @@ class Stack:
         self.pending += self._undo(target, keep=True)
         transaction.settings, transaction.local = target.kept
         return True
-
-    # -- ends ---------------------------------------------------------------------------------
 
     def commit(self, transaction: Transaction) -> bool:
         """End ``transaction``, keeping its work. True if it was kept.
@@ -283,8 +277,6 @@ class Stack:
             for savepoint in released:
                 self.savepoints[-1].writers.update(savepoint.writers)
         return [f"RELEASE SAVEPOINT {released[0].name}"] if released else []
-
-    # -- helpers --------------------------------------------------------------------------------
 
     def take_pending(self) -> list[str]:
         """The SQL that waits for the next statement; it is the caller's to send."""

@@ -1,4 +1,4 @@
-"""PostgreSQL's messages, versions 3.0 and 3.2: framing in both directions, and those that the proxy makes itself.
+"""PostgreSQL's messages, versions 3.0 and 3.2: framing in both directions, and those that the proxy makes.
 
 The source is "Message Formats" in PostgreSQL's documentation. A message is a type byte, a length of four
 bytes that counts itself and not the type, and a body; the first message of a client has no type.
@@ -54,7 +54,7 @@ def frames(data: bytes, start: int = 0) -> tuple[list[tuple[bytes, bytes]], int]
     end = len(data)
     while end - start >= HEADER:
         kind, length = _HEAD.unpack_from(data, start)
-        if not 4 <= length <= MOST:
+        if not 4 <= length <= MOST:  # noqa: PLR2004 - it counts itself
             raise ProtocolError(f"a message of type {kind!r} says that it has {length} bytes")
         following = start + 1 + length
         if following > end:
@@ -128,6 +128,11 @@ def describe(what: bytes, name: bytes) -> bytes:
 
 def execute(portal: bytes, rest: bytes) -> bytes:
     return message(b"E", portal + b"\x00" + rest)
+
+
+def shown(name: bytes) -> str:
+    """The name of a statement or a portal as text."""
+    return name.decode("utf-8", "replace")
 
 
 def cut(body: bytes, start: int = 0) -> tuple[bytes, int]:

@@ -45,7 +45,7 @@ class Admission:
         return self._verifier
 
     def _stored_password(self, user: str) -> str:
-        """What the server keeps of the password of ``user``; empty if there is no such role, or no password."""
+        """What the server keeps of the password of ``user``; empty if there is none."""
         shared, connection = self._proxy.shared, self._proxy.connection
         question = f"SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {literal(user)}"
         rows: list[list[bytes | None]] = []

@@ -13,7 +13,7 @@ _NO_BINDING = (b"n,,", b"y,,")
 _TLS_BINDING = b"p=tls-server-end-point,,"
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - it is the answer, no fault
     """A login is wrong."""
 
 

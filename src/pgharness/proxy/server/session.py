@@ -111,9 +111,14 @@ class Session:
     # -- before it is a client -----------------------------------------------------------------------
 
     def _first(self) -> None:
+        while self._take == self._first and self._take_first():
+            pass
+
+    def _take_first(self) -> bool:
+        """Take a first message; returns whether there may be another."""
         found = wire.startup(self._data)
         if found is None:
-            return
+            return False
         code, body, length = found
         self._data = self._data[length:]
         self._rejected = False
@@ -122,15 +127,14 @@ class Session:
         elif code == wire.GSS_REQUEST:
             self.out += b"N"
         elif code == wire.CANCEL_REQUEST:
-            (pid,) = struct.unpack_from("!I", body)
-            self.proxy.cancel(pid, body[4:])
+            if len(body) > 4:  # noqa: PLR2004 - a process id, and what proves the right to cancel
+                self.proxy.cancel(int.from_bytes(body[:4], "big"), body[4:])
             raise ConnectionResetError
         elif code >> 16 == 3:  # noqa: PLR2004 - the major version of the protocol
             self._begin(code, body)
         else:
             self._end("0A000", f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}")
-        if self._data and self._take == self._first:
-            self._first()
+        return True
 
     def _offer_tls(self) -> None:
         """Answer a request for TLS: with yes where some client of this run insists on it."""
@@ -206,7 +210,7 @@ class Session:
             return
         mechanism, at = wire.cut(body)
         try:
-            answer = self._login.first(mechanism.decode(), body[at + 4 :])
+            answer = self._login.first(mechanism.decode("ascii", "replace"), body[at + 4 :])
         except auth.Refusal as refusal:
             self._end("28P01", str(refusal))
             return
@@ -229,7 +233,7 @@ class Session:
         body = self._password_message()
         if body is None or self._startup is None:
             return
-        if body[:-1].decode() != auth.md5_of_stored(self._password, self._salt):
+        if body[:-1].decode("ascii", "replace") != auth.md5_of_stored(self._password, self._salt):
             self._end("28P01", f'password authentication failed for user "{self._startup.user}"')
             return
         self._logged_in()
