@@ -25,6 +25,7 @@ _ENDS = frozenset(b"123nTCIs")
 _READY, _ERROR, _ROW, _COPY_DATA, _COMPLETE = b"Z"[0], b"E"[0], b"D"[0], b"d"[0], b"C"[0]
 _STATUS, _NOTICE, _NOTIFICATION = b"S"[0], b"N"[0], b"A"[0]
 _COPIES = frozenset(b"GHW")
+_COPY_OUT = b"H"[0]
 
 
 class Section:
@@ -132,7 +133,7 @@ class Channel:
                     section.client.out += data[start:at]
                 start = following
                 section = self._end(data[at + wire.HEADER : following])
-            elif section.units is not None and kind in _ENDS and section.error is None:
+            elif section.units and kind in _ENDS and section.error is None and section.at < len(section.units):
                 unit = section.units[section.at]
                 section.at += 1
                 following_unit = section.units[section.at] if section.at < len(section.units) else None
@@ -162,7 +163,7 @@ class Channel:
             self.ended = body.startswith(b"SFATAL")
             return following
         if kind in _COPIES:
-            client.copying = True
+            client.copying = "out" if kind == _COPY_OUT else "in"
         elif kind == _STATUS:
             name, value, _ = data[at + wire.HEADER : following].split(b"\x00", 2)
             if section.part is not None and name.decode().lower() not in section.part.settings:
@@ -189,6 +190,6 @@ class Channel:
         if self.sections:
             self._local(self.sections[0])
         if section.client is not None:
-            section.client.copying = False
+            section.client.copying = ""
         section.done(section)
         return self.sections[0] if self.sections else None

@@ -60,12 +60,20 @@ class Direct:
                 out += wire.SYNC
                 self._open = None
             elif kind in b"QF":
-                self._open = None
                 if kind == b"Q":
                     self._simple(body)
-                self.channel.send(wire.message(kind, body), Section(self.client, self._done))
+                self._whole(wire.message(kind, body))
             else:
                 out += wire.message(kind, body)
+
+    def _whole(self, message: bytes) -> None:
+        """Pass on a query or a function call; where no Sync precedes it, one answer ends both."""
+        if self._open is None:
+            self.channel.send(message, Section(self.client, self._done))
+            return
+        self.channel.out += message
+        if self._open.error is None:  # else it is ignored up to the next Sync
+            self._open = None
 
     def _section(self, units: list[Unit]) -> Section:
         if self._open is None:
