@@ -45,14 +45,15 @@ def switch(now: Mapping[str, str], wanted: Mapping[str, str], defaults: Mapping[
     moves: list[tuple[str, str]] = []
     if AUTHORIZATION in changed or (AUTHORIZATION in now and plain):
         owner = defaults.get(AUTHORIZATION, "")
-        if plain and now.get(AUTHORIZATION, owner) != owner:
+        authorized = now.get(AUTHORIZATION, owner)
+        if plain and authorized != owner:
             moves.append((AUTHORIZATION, owner))
-            role_now = "none"
+            authorized, role_now = owner, "none"
         elif role_now != "none":
             moves.append((ROLE, "none"))
             role_now = "none"
         moves += plain
-        if target.get(AUTHORIZATION, owner) != (moves and owner):
+        if target.get(AUTHORIZATION, owner) != authorized:
             moves.append((AUTHORIZATION, target.get(AUTHORIZATION, owner)))
             role_now = "none"
     else:
