@@ -83,9 +83,9 @@ class Failures:
         if code == "55P03" and text.startswith(_LOCK_TIMEOUT) and "lock_timeout" not in client.settings:
             transaction = client.transaction
             if transaction is None or "lock_timeout" not in transaction.effective:
-                return Refused(
-                    "locked", client.last, str(client.origin()), self._shared.facts.lock_timeout, []
-                )
+                shared = self._shared
+                seconds, holders = shared.facts.lock_timeout, shared.holders()
+                return Refused("locked", client.last, str(client.origin()), seconds, holders)
         return None
 
     def _others_read(self, part: Part) -> bool:

@@ -46,6 +46,8 @@ class Shared:
         self.defaults = defaults
         self.sentence = sentence
         self.now = now
+        self.holders: Callable[[], list[str]] = list
+        """Tells who else is in a transaction of the database."""
         self.scope = Scope("", facts, defaults)
         self.outsider = ""
         """The running test, if it has not asked for the database."""

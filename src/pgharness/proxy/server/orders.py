@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgharness.proxy.core.scopes import Report
 from pgharness.proxy.core.settings import literal
-from pgharness.proxy.server.upstream import ConnectError, connect
+from pgharness.proxy.server.upstream import ConnectError, Upstream, connect
 
 if TYPE_CHECKING:
     from pgharness.proxy.server.proxy import Proxy
@@ -130,12 +130,25 @@ class Orders:
         if mine is None:
             self._answer(order, {"holders": []})
             return
-        opened = connect(proxy.target, mine.database)
-        rows = opened.ask(_HOLDERS.format(database=literal(mine.database), pid=mine.pid))
-        opened.close()
         pids = {s.upstream.pid: s.client.pid for s in proxy.sessions if s.upstream and s.client}
-        found = [[(line or b"").decode(), pids.get(int(pid or 0), 0)] for line, pid in rows]
+        found = [[line, pids.get(pid, 0)] for line, pid in self._holders(mine)]
         self._answer(order, {"holders": found})
+
+    def _holders(self, mine: Upstream) -> list[tuple[str, int]]:
+        """Who is in a transaction of the same database, and its process."""
+        opened = connect(self._proxy.target, mine.database)
+        try:
+            rows = opened.ask(_HOLDERS.format(database=literal(mine.database), pid=mine.pid))
+        finally:
+            opened.close()
+        return [((line or b"").decode(), int(pid or 0)) for line, pid in rows]
+
+    def holders_beside(self) -> list[str]:
+        """Who is in a transaction of the database that the tests share, past them."""
+        mine = self._proxy.connection.upstream
+        with contextlib.suppress(ConnectError):
+            return [line for line, _ in self._holders(mine)] if mine is not None else []
+        return []
 
     def _do_close(self, order: dict[str, Any]) -> None:
         self._proxy.clear()

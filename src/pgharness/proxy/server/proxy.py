@@ -67,6 +67,7 @@ class Proxy:
         self.orders = Orders(self, control)
         self._selector = selectors.DefaultSelector()
         self._sessions: dict[int, Session] = {}
+        self.shared.holders = self.orders.holders_beside
         self._full: set[socket.socket] = set()
         """Connections to the server that take no more at the moment."""
         self._since: dict[Client, float] = {}
@@ -82,7 +83,9 @@ class Proxy:
 
     def run(self) -> None:
         while self.running:
-            for key, mask in self._selector.select(_TICK):
+            ready = self._selector.select(_TICK)
+            # An order comes before what clients send after it: a test has begun before its first statement.
+            for key, mask in sorted(ready, key=self._is_no_order) if len(ready) > 1 else ready:
                 if key.fd not in self._selector.get_map():  # closed by what came before in this round
                     continue
                 if isinstance(key.data, Session):
@@ -94,6 +97,9 @@ class Proxy:
 
     def register(self, source: socket.socket, readable: Callable[[Any], None]) -> None:
         """Call ``readable`` whenever there is something to be read from ``source``."""
+    def _is_no_order(self, found: tuple[selectors.SelectorKey, int]) -> bool:
+        return found[0].data != self.orders.readable
+
         self._selector.register(source, selectors.EVENT_READ, readable)
 
     def unregister(self, source: socket.socket) -> None:
