@@ -1,65 +1,90 @@
-"""A database with joined engines beside the suite's own, for tests of the isolation itself."""
+"""A database whose tests share a transaction through a proxy of its own, for tests of the isolation itself."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+import asyncpg
+import psycopg
+import psycopg2
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pgharness.config import Config
 from pgharness.errors import IsolationError
-from pgharness.isolation.engines import Engines
-from pgharness.isolation.rollback import Rollback
-from pgharness.isolation.target import Target
+from pgharness.proxy.control import LOOPBACK, Control
+from pgharness.proxy.server.process import serve
+from pgharness.runs.run import ServerFacts, WorkerDatabase
+from pgharness.runs.worker import Worker
+from pgharness.server.base import Address
+from tests.support.server_runs import make_config
+
+_OPTIONS = {"lock_timeout": 5.0, "strict": "off", "clock": "off"}
+
+
+class InThisProcess(Control):
+    """A proxy in a thread, where its coverage is measured."""
+
+    def _run(self, descriptors: list[int]) -> None:
+        own = [os.dup(descriptor) for descriptor in descriptors]
+        self._thread = threading.Thread(target=serve, args=(own,), name="pgharness-proxy", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        super().close()
+        self._thread.join(10)
+
+
+class OneDatabase:
+    """The part of a run that such a database needs: clones are for others."""
+
+    def __init__(self, server: Address, name: str) -> None:
+        self._database = WorkerDatabase(name, ServerFacts("local", "", "", owned=True, address=server))
+
+    def database(self, _worker: str) -> WorkerDatabase:
+        return self._database
 
 
 class Joined:
-    """Engines on the database at ``url`` join while `test` runs, and are real otherwise."""
+    """The database ``name`` on ``server``; what connects to the address here joins while `test` runs.
 
-    def __init__(self, url: str, *, lock_timeout: float = 5.0, **target: Any) -> None:
-        """``target`` are further fields of `Target`."""
-        parts = urlsplit(url)
-        made = Target(
-            host=parts.hostname or "",
-            port=parts.port or 5432,
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            database=parts.path[1:],
-            lock_timeout=lock_timeout,
-            **target,
-        )
-        self.rollback = Rollback(made)
-        self.engines = Engines(self.rollback)
-        self.engines.isolation = "database"
-        self.engines.install()
+    ``options`` are those of the harness.
+    """
+
+    def __init__(self, server: Address, name: str, **options: Any) -> None:
+        given: dict[str, str] = {key: str(value) for key, value in {**_OPTIONS, **options}.items()}
+        config: Config = make_config(**given)
+        self.control = InThisProcess()
+        provider: Any = OneDatabase(server, name)
+        self.worker = Worker("main", config, provider, self.control, {})
+        self.address = Address(LOOPBACK, self.control.port, server.user, self.control.password)
+        self.name = name
+        self.url = self.address.url(name)
+        self.asyncpg_url = self.address.url(name, "asyncpg")
+        self.psycopg_url = self.address.url(name, "psycopg")
+        self.psycopg2_url = self.address.url(name, "psycopg2")
 
     @contextlib.contextmanager
-    def test(self, name: str = "test_x") -> Iterator[Joined]:
+    def test(self, name: str = "test_x", **options: Any) -> Iterator[Joined]:
         """One test, or a scope around others; what it must not have done is raised at its end."""
-        self.rollback.start(name)
-        self.engines.isolation = "rollback"
-        self.rollback.in_call = True
-        try:
+        with self.worker.test(name, "rollback", **options):
             yield self
-        finally:
-            self.rollback.in_call = False
-            errors = self.rollback.finish()
-            self.engines.isolation = "database" if self.rollback.test is None else "rollback"
-        if errors:
-            raise errors[0]
 
     def close(self) -> None:
-        self.engines.remove()
-        self.rollback.close()
+        self.worker.close()
+        self.control.close()
 
 
 ONE = text("SELECT 1")
 HERE = r"tests/[\w/]+\.py:\d+ in \w+"
+ERRORS = (DBAPIError, asyncpg.PostgresError, psycopg.Error, psycopg2.Error)
 
 
 async def select_one(engine: AsyncEngine) -> object:
@@ -73,21 +98,35 @@ async def open_transaction(engine: AsyncEngine) -> AsyncConnection:
     return connection
 
 
+def is_sentence(sentence: str, said: str) -> bool:
+    """Whether ``said`` is ``sentence``, in which HERE is a place in the code of tests."""
+    return re.fullmatch(re.escape(sentence).replace("HERE", HERE), said) is not None
+
+
+def message_of(error: BaseException) -> str:
+    """The first line of what the harness has had PostgreSQL say."""
+    found = re.search(r"pgharness: (.*)", str(getattr(error, "orig", None) or error))
+    assert found, error
+    return found[1]
+
+
 @contextlib.contextmanager
-def refused(sentence: str) -> Iterator[pytest.ExceptionInfo[IsolationError]]:
-    """The block raises an IsolationError whose first line is ``sentence``, in which HERE is a place."""
-    with pytest.raises(IsolationError) as raised:
+def refused(sentence: str) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+    """The block is answered with ``sentence``, as an error of PostgreSQL's."""
+    with pytest.raises(ERRORS) as raised:
         yield raised
-    pattern = re.escape(sentence).replace("HERE", HERE)
-    assert re.fullmatch(pattern, raised.value.failed), raised.value.failed
+    assert is_sentence(sentence, message_of(raised.value)), message_of(raised.value)
 
 
 @contextlib.contextmanager
-def leaving(joined: Joined, sentence: str, *checked: str, rows: bool = False) -> Iterator[None]:
+def leaving(
+    joined: Joined, sentence: str, *checked: str, rows: bool = False, name: str = "test_x"
+) -> Iterator[pytest.ExceptionInfo[IsolationError]]:
     """The test fails at its end with ``sentence``, in which HERE is a place; ``rows`` may have stayed."""
-    with pytest.raises(IsolationError) as raised, joined.test():
-        yield
+    with pytest.raises(IsolationError) as raised, joined.test(name):
+        yield raised
     error = raised.value
-    assert re.fullmatch(re.escape(sentence).replace("HERE", HERE), error.failed), error.failed
-    assert [re.sub(HERE, "HERE", line) for line in error.checked] == list(checked)
+    assert is_sentence(sentence, error.failed), error.failed
+    if checked:
+        assert [re.sub(HERE, "HERE", line) for line in error.checked] == list(checked)
     assert error.leaked_rows == rows

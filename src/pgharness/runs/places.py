@@ -26,7 +26,6 @@ from pgharness.runs import pools, tasks
 from pgharness.runs.origin import Place, place
 from pgharness.schema.clock import SETTING
 
-_KEY = "pgharness"
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"
 _INSISTS = re.compile(r"(require|verify-ca|verify-full|true)$", re.IGNORECASE)
 
@@ -60,6 +59,7 @@ class Places:
         self._control = control
         self._clock = clock
         self._port = str(control.port)
+        self._key = f"pgharness {control.port}"
         self._pools = pools.Pools()
         self._places: dict[int, Place] = {}
         self._secured = False
@@ -87,10 +87,11 @@ class Places:
         return str(found) if found is not None else ""
 
     def begin(self, test: str, isolation: str) -> None:
-        """Begin a test, or a module or class."""
+        """Begin a test, or a module or class, or go on with one."""
         self.test, self.isolation = test, isolation
         self.tasks = weakref.WeakSet()
-        self._places.clear()
+        if not test:
+            self._places.clear()
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ class Places:
             self._control.ask("tls")
             self._secured = True
         if record is not None:
-            record.info[_KEY] = None
+            record.info[self._key] = None
 
     def _is_ours(self, cargs: Any, cparams: Mapping[str, Any]) -> bool:
         texts = [arg for arg in cargs if isinstance(arg, str)]
@@ -114,18 +115,18 @@ class Places:
 
     def _connected(self, connection: Any, record: Any) -> None:
         driver = record.driver_connection
-        if _KEY not in record.info and not self._leads_here(driver):
+        if self._key not in record.info and not self._leads_here(driver):
             return
         is_async = driver is not connection
         loop = self._pools.add(driver) if is_async else None
-        record.info[_KEY] = _Opened(_process(driver), loop)
+        record.info[self._key] = _Opened(_process(driver), loop)
 
     def _leads_here(self, driver: Any) -> bool:
         """Whether a connection that an engine's own ``creator`` has made goes to the proxy."""
         return str(getattr(getattr(driver, "info", None), "port", "")) == self._port
 
     def _checkout(self, _: Any, record: Any, __: Any) -> None:
-        opened: _Opened | None = record.info.get(_KEY)
+        opened: _Opened | None = record.info.get(self._key)
         if opened is None:
             return
         if opened.loop is not None and opened.loop.is_closed():
@@ -140,7 +141,7 @@ class Places:
             self._control.tell("baseline", pid=opened.pid)
 
     def _begun(self, connection: Connection) -> None:
-        opened: _Opened | None = connection.info.get(_KEY)
+        opened: _Opened | None = connection.info.get(self._key)
         if opened is None:
             return
         found = place()
@@ -154,7 +155,7 @@ class Places:
         connection, error = context.connection, context.sqlalchemy_exception
         if self.isolation != "database" or connection is None or error is None or connection.closed:
             return
-        opened: _Opened | None = connection.info.get(_KEY)
+        opened: _Opened | None = connection.info.get(self._key)
         if opened is None or _LOCK_TIMEOUT not in str(error):
             return
         statement = textwrap.shorten(context.statement or "", 80)

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pgharness.fixtures import Database, PgServer
-from pgharness.server.base import Server
+from pgharness.server.base import Address, Server
+from pgharness.server.urls import parse_url
 from tests.support.joined import Joined
 from tests.support.project import Project
 from tests.support.schema_projects import execute
@@ -53,24 +54,45 @@ def joined_options() -> dict[str, Any]:
 
 
 @pytest.fixture
+def server_address(pg_server: PgServer) -> Address:
+    """That of the suite's own server."""
+    return parse_url(pg_server.url, "pg_server")
+
+
+@pytest.fixture
 def joined(
-    pg_empty_database: Database, joined_schema: str, joined_options: dict[str, Any]
+    server_address: Address,
+    pg_empty_database: Database,
+    joined_schema: str,
+    joined_options: dict[str, Any],
 ) -> Iterator[Joined]:
-    """A database of its own, whose engines join while ``joined.test()`` runs."""
+    """A database of its own, shared by all that connects to ``joined.url`` while ``joined.test()`` runs."""
     with psycopg.connect(pg_empty_database.url) as connection:
         connection.execute(joined_schema.encode())
-    made = Joined(pg_empty_database.url, **joined_options)
+    made = Joined(server_address, pg_empty_database.name, **joined_options)
     yield made
     made.close()
 
 
 @pytest.fixture
-def engine(pg_empty_database: Database) -> Engine:
+def engine(joined: Joined) -> Engine:
+    """An engine that joins; `beside` is one that does not."""
+    return create_engine(joined.psycopg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def async_engine(joined: Joined) -> AsyncEngine:
+    return create_async_engine(joined.asyncpg_url, poolclass=NullPool)
+
+
+@pytest.fixture
+def beside(pg_empty_database: Database) -> Engine:
+    """An engine on the same database, with connections of its own."""
     return create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
 
 
 @pytest.fixture
-def async_engine(pg_empty_database: Database) -> AsyncEngine:
+def async_beside(pg_empty_database: Database) -> AsyncEngine:
     return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
 
 

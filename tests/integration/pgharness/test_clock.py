@@ -43,11 +43,11 @@ def address_of(url: str) -> Address:
 
 
 @pytest.fixture
-def joined(pg_empty_database: Database) -> Iterator[Joined]:
+def joined(pg_empty_database: Database, server_address: Address) -> Iterator[Joined]:
     with psycopg.connect(pg_empty_database.url) as connection:
         connection.execute(TABLE)
-    clock.install(address_of(pg_empty_database.url), pg_empty_database.name)
-    made = Joined(pg_empty_database.url, clock=True)
+    clock.install(server_address, pg_empty_database.name)
+    made = Joined(server_address, pg_empty_database.name, clock="on")
     yield made
     made.close()
 
@@ -87,7 +87,8 @@ async def test_it_moves_on_between_transactions_that_overlap(
 
 
 def test_real_connections_follow_as_well(joined: Joined, engine: Engine) -> None:
-    joined.engines.isolation = "database"
+    joined.control.tell("begin", test="test_x", isolation="database", database=joined.name)
+    joined.worker.places.begin("test_x", "database")
     with freeze_time(DAY), engine.begin() as connection:
         assert tuple(connection.execute(INSERT).one()) == STAMPED
     with engine.connect() as connection:

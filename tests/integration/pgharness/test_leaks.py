@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError
-from tests.support.joined import ONE, Joined, leaving
+from tests.support.joined import ONE, Joined, leaving, refused
 
 INSERT = "INSERT INTO kept VALUES (1)"
 
@@ -24,33 +23,48 @@ def joined_schema() -> str:
 
 # -- the test's own transaction --------------------------------------------------------------------------
 
-PAST = "test_x: the test's transaction was committed or rolled back past the harness."
-SCRIPTS = [f"{INSERT}; COMMIT", f"{INSERT}; COMMIT; BEGIN", "ROLLBACK; SELECT 1", "COMMIT; BEGIN; SELECT 1"]
+SCRIPTS = {
+    f"{INSERT}; COMMIT": 1,
+    f"{INSERT}; COMMIT; BEGIN; INSERT INTO kept VALUES (2); ROLLBACK": 1,
+    f"BEGIN; {INSERT}; ROLLBACK; SELECT 1": 0,
+    f"COMMIT; BEGIN; {INSERT}; COMMIT": 1,
+}
+COUNT = "SELECT count(*) FROM kept"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_psycopg_a_script_that_ends_the_transaction(joined: Joined, engine: Engine, script: str) -> None:
-    last = f"the last that may have: {script!r} sent at HERE"
-    with leaving(joined, PAST, last, rows=True), engine.connect() as connection:
-        raw: Any = connection.connection.driver_connection
-        raw.execute(script)
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-async def test_asyncpg_a_script_that_ends_the_transaction(
-    joined: Joined, async_engine: AsyncEngine, script: str
+def test_a_script_ends_the_transactions_of_its_connection_alone(
+    joined: Joined, engine: Engine, beside: Engine, script: str
 ) -> None:
-    with leaving(joined, PAST, f"the last that may have: {script!r} sent at HERE", rows=True):
-        async with async_engine.connect() as connection:
-            raw: Any = (await connection.get_raw_connection()).driver_connection
-            await raw.execute(script)
+    with joined.test(), engine.connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        raw.autocommit = True
+        raw.execute(script)
+        assert raw.execute(COUNT).fetchone() == (SCRIPTS[script],)
+
+    with beside.connect() as connection:
+        assert connection.execute(text(COUNT)).scalar() == 0
 
 
-async def test_a_procedure_cannot_end_it(joined: Joined, async_engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_the_same_by_asyncpg(joined: Joined, async_engine: AsyncEngine, script: str) -> None:
     with joined.test():
         async with async_engine.connect() as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
-            with pytest.raises(asyncpg.InvalidTransactionTerminationError):
+            await raw.execute(script)
+            assert await raw.fetchval(COUNT) == SCRIPTS[script]
+
+
+async def test_a_procedure_that_commits_needs_real_commits(
+    joined: Joined, async_engine: AsyncEngine
+) -> None:
+    sentence = (
+        "test_x: PostgreSQL refused a statement inside the test's transaction: COMMIT in a DO block"
+    )
+    with leaving(joined, sentence):
+        async with async_engine.connect() as connection:
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            with refused(sentence):
                 await raw.execute("DO $$ BEGIN COMMIT; END $$")
 
 
@@ -141,9 +155,9 @@ def test_a_task_that_is_not_done(joined: Joined, async_engine: AsyncEngine, loop
     assert (raised.value.failed, len(raised.value.checked)) == (pending, 1)
     assert raised.value.checked[0].startswith(f"not done: {name}")
 
-    with joined.test("test_y"), pytest.raises(IsolationError) as refused:
+    with joined.test("test_y"), pytest.raises(IsolationError) as again:
         loop.run(end(task))
-    assert refused.value.failed.startswith(f"test_y: the task {name}")
+    assert again.value.failed.startswith(f"test_y: the task {name}")
 
 
 def test_a_task_that_ends_in_time_is_no_leak(

@@ -4,69 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from pgharness.errors import IsolationError
 from pgharness.fixtures import Database
-from tests.support.joined import ONE, Joined, open_transaction, refused, select_one
-
-TWO_LOOPS = "a second event loop asked for the database while the test's own loop is blocked or idle."
-
+from tests.support.joined import ONE, Joined, leaving, open_transaction, refused, select_one
 
 LOST = "test_x: the connection that holds the test's transaction was closed by the server."
 
 
-def end_connections(url: str) -> None:
-    """End all connections to the database at ``url``, as an administrator would, past the harness."""
-    administrator = make_url(url).set(database="postgres")
-    with create_engine(administrator, poolclass=NullPool).connect() as connection:
+def end_connections(database: str, url: str) -> None:
+    """End all connections to ``database``, as an administrator would."""
+    with create_engine(url, poolclass=NullPool).connect() as connection:
         connection.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
-            {"name": make_url(url).database},
+            {"name": database},
         )
 
 
-def test_psycopg_a_connection_that_the_server_closed(
-    joined: Joined, engine: Engine, pg_empty_database: Database
-) -> None:
-    with joined.test():
+def server(joined: Joined) -> str:
+    """The maintenance database, past the proxy."""
+    return joined.worker.server.address.url(driver="psycopg")
+
+
+def test_psycopg_a_connection_that_the_server_closed(joined: Joined, engine: Engine) -> None:
+    with leaving(joined, LOST):
         connection = engine.connect()
         connection.execute(ONE)
-        end_connections(pg_empty_database.psycopg_url)
-        with pytest.raises(OperationalError):
-            connection.execute(ONE)
+        end_connections(joined.name, server(joined))
         with refused(LOST):
-            engine.connect()
+            connection.execute(ONE)
+        with engine.connect() as other, refused(LOST):
+            other.execute(ONE)
         connection.close()
     with joined.test(), engine.connect() as connection:
         assert connection.execute(ONE).scalar() == 1
 
 
-@pytest.mark.parametrize("on", ["the harness's loop", "the tests' loop"])
 def test_asyncpg_a_connection_that_the_server_closed(
-    joined: Joined,
-    async_engine: AsyncEngine,
-    pg_empty_database: Database,
-    loop: asyncio.Runner,
-    on: str,
+    joined: Joined, async_engine: AsyncEngine, loop: asyncio.Runner
 ) -> None:
-    if on == "the tests' loop":
-        with joined.test():
-            loop.run(select_one(async_engine))
-    with joined.test():
+    with leaving(joined, LOST):
         connection = loop.run(open_transaction(async_engine))
-        end_connections(pg_empty_database.psycopg_url)
-        loop.run(asyncio.sleep(0.1))
+        end_connections(joined.name, server(joined))
         with refused(LOST):
             loop.run(connection.execute(ONE))
         loop.run(connection.close())
@@ -74,32 +64,21 @@ def test_asyncpg_a_connection_that_the_server_closed(
         assert loop.run(select_one(async_engine)) == 1
 
 
-def test_a_client_on_another_loop(
-    pg_empty_database: Database, async_engine: AsyncEngine, loop: asyncio.Runner
-) -> None:
-    joined = Joined(pg_empty_database.url, lock_timeout=0.3)
-
+def test_clients_on_several_loops(joined: Joined, async_engine: AsyncEngine, loop: asyncio.Runner) -> None:
     async def blocked() -> object:
-        """Block this loop until another has asked, as a synchronous client in an async test does."""
+        """Block this loop until another has been answered, as a synchronous client in an async test does."""
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(lambda: asyncio.run(select_one(async_engine))).result()
 
     async def free() -> object:
         return await asyncio.to_thread(lambda: asyncio.run(select_one(async_engine)))
 
-    try:
-        with joined.test("test_one"):
+    for name in ("test_one", "test_two"):
+        with joined.test(name):
             assert loop.run(select_one(async_engine)) == 1
-            assert loop.run(blocked()) == 1  # on the harness's own loop: this one is not known yet
-        with joined.test("test_two"):
-            assert loop.run(select_one(async_engine)) == 1
+            assert loop.run(blocked()) == 1
             assert loop.run(free()) == 1
-            with refused(f"test_two: {TWO_LOOPS}"):
-                loop.run(blocked())
-            with refused(f"test_two: {TWO_LOOPS}"):
-                asyncio.run(select_one(async_engine))
-    finally:
-        joined.close()
+            assert asyncio.run(select_one(async_engine)) == 1
 
 
 def waited(statement: str) -> str:
@@ -107,39 +86,43 @@ def waited(statement: str) -> str:
     return f"test_x: {sessions}, whose statement has not ended: {statement!r}."
 
 
-def test_psycopg_a_statement_that_waits_too_long_for_another(
-    engine: Engine, pg_empty_database: Database
-) -> None:
-    joined = Joined(pg_empty_database.url, lock_timeout=0.2)
-    try:
-        with joined.test(), engine.connect() as one, engine.connect() as other:
-            one.execute(ONE)
+SLEEP = "SELECT pg_sleep(1)"
+
+
+@pytest.mark.parametrize("joined_options", [{"lock_timeout": 0.2}])
+def test_psycopg_a_statement_that_waits_too_long_for_another(joined: Joined, engine: Engine) -> None:
+    with (
+        leaving(joined, waited(SLEEP)),
+        ThreadPoolExecutor(1) as pool,
+        engine.connect() as one,
+        engine.connect() as other,
+    ):
+        one.execute(ONE)
+        other.execute(ONE)
+        sleeping = pool.submit(one.execute, text(SLEEP))
+        time.sleep(0.05)  # pg_sleep is on its way
+        with refused(waited(SLEEP)):
             other.execute(ONE)
-            lock: Any = one.connection.driver_connection.lock  # type: ignore[union-attr]  # there is one
-            with lock, refused(waited("SELECT 1")):
-                other.execute(ONE)
-    finally:
-        joined.close()
+        sleeping.result()
+        other.rollback()
+        assert other.execute(ONE).scalar() == 1
 
 
+@pytest.mark.parametrize("joined_options", [{"lock_timeout": 0.2}])
 async def test_asyncpg_a_statement_that_waits_too_long_for_another(
-    async_engine: AsyncEngine, pg_empty_database: Database
+    joined: Joined, async_engine: AsyncEngine
 ) -> None:
-    joined = Joined(pg_empty_database.url, lock_timeout=0.2)
-    sleep = "SELECT pg_sleep(1)"
-    try:
-        with joined.test():
-            async with async_engine.connect() as one, async_engine.connect() as other:
-                await one.execute(ONE)
+    with leaving(joined, waited(SLEEP)):
+        async with async_engine.connect() as one, async_engine.connect() as other:
+            await one.execute(ONE)
+            await other.execute(ONE)
+            sleeping = asyncio.create_task(one.execute(text(SLEEP)))
+            await asyncio.sleep(0.05)  # pg_sleep is on its way
+            with refused(waited(SLEEP)):
                 await other.execute(ONE)
-                sleeping = asyncio.create_task(one.execute(text(sleep)))
-                await asyncio.sleep(0.05)  # pg_sleep is on its way
-                with refused(waited(sleep)):
-                    await other.execute(ONE)
-                await sleeping
-                assert (await other.execute(ONE)).scalar() == 1
-    finally:
-        joined.close()
+            await sleeping
+            await other.rollback()
+            assert (await other.execute(ONE)).scalar() == 1
 
 
 VAIN = "test_x: 'UPDATE held SET x = 2', of the session of HERE, waited 0.2 s for a lock in PostgreSQL."
@@ -167,38 +150,30 @@ def check_holder(error: IsolationError, held: str) -> None:
     )
 
 
+@pytest.mark.parametrize("joined_options", [{"lock_timeout": 0.2}])
 def test_psycopg_a_lock_of_a_connection_that_has_not_joined(
-    engine: Engine, pg_empty_database: Database, held: str
+    joined: Joined, engine: Engine, held: str
 ) -> None:
-    joined = Joined(pg_empty_database.url, lock_timeout=0.2)
-    try:
-        with joined.test(), engine.connect() as connection:
-            with refused(VAIN) as raised:
-                connection.execute(UPDATE)
-            connection.rollback()
-            connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
-            with pytest.raises(
-                OperationalError, match="lock timeout"
-            ):  # the app's own limit is its own affair
-                connection.execute(UPDATE)
-    finally:
-        joined.close()
+    with leaving(joined, VAIN) as raised, engine.connect() as connection:
+        with refused(VAIN):
+            connection.execute(UPDATE)
+        connection.rollback()
+        connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):  # the app's own limit is its own affair
+            connection.execute(UPDATE)
     check_holder(raised.value, held)
 
 
+@pytest.mark.parametrize("joined_options", [{"lock_timeout": 0.2}])
 async def test_asyncpg_a_lock_of_a_connection_that_has_not_joined(
-    async_engine: AsyncEngine, pg_empty_database: Database, held: str
+    joined: Joined, async_engine: AsyncEngine, held: str
 ) -> None:
-    joined = Joined(pg_empty_database.url, lock_timeout=0.2)
-    try:
-        with joined.test():
-            async with async_engine.connect() as connection:
-                with refused(VAIN) as raised:
-                    await connection.execute(UPDATE)
-                await connection.rollback()
-                assert (await connection.execute(text("SELECT x FROM held"))).scalar() == 1
-    finally:
-        joined.close()
+    with leaving(joined, VAIN) as raised:
+        async with async_engine.connect() as connection:
+            with refused(VAIN):
+                await connection.execute(UPDATE)
+            await connection.rollback()
+            assert (await connection.execute(text("SELECT x FROM held"))).scalar() == 1
     check_holder(raised.value, held)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from pgharness.fixtures import Database
 from tests.support.joined import Joined
 
 Use = Callable[[Callable[[Connection], Any]], Any]
@@ -21,6 +21,7 @@ class Client:
 
     def __init__(self, url: str, driver: str, **options: Any) -> None:
         self.asynchronous = driver == "asyncpg"
+        self.runner = asyncio.Runner()
         if self.asynchronous:
             self.engine: Any = create_async_engine(url, **options)
         else:
@@ -45,7 +46,14 @@ class Client:
             async with self.engine.connect() as connection:
                 return await connection.run_sync(call)
 
-        return asyncio.run(go())
+        return self.runner.run(go())
+
+    def close(self) -> None:
+        if self.asynchronous:
+            self.runner.run(self.engine.dispose())
+        else:
+            self.engine.dispose()
+        self.runner.close()
 
     def show(self, name: str) -> str:
         return str(self.use(lambda c: c.execute(text(f"SHOW {name}")).scalar()))
@@ -54,10 +62,13 @@ class Client:
         self.use(lambda c: c.execute(text(statement)), commit=commit)
 
 
-@pytest.fixture(params=["asyncpg", "psycopg"])
-def client(request: pytest.FixtureRequest, pg_empty_database: Database) -> Callable[..., Client]:
-    url = getattr(pg_empty_database, f"{request.param}_url")
-    return lambda **options: Client(url, request.param, **options)
+@pytest.fixture(params=["asyncpg", "psycopg", "psycopg2"])
+def client(request: pytest.FixtureRequest, joined: Joined) -> Iterator[Callable[..., Client]]:
+    url = getattr(joined, f"{request.param}_url")
+    with contextlib.ExitStack() as made:
+        yield lambda **options: made.enter_context(
+            contextlib.closing(Client(url, request.param, **options))
+        )
 
 
 def test_what_a_connect_listener_sets_holds_in_every_test(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pgharness.errors import IsolationError
 from tests.integration.pgharness.conftest import MakeProject
-from tests.support.joined import Joined
+from tests.support.joined import Joined, leaving, refused
 
 COUNT = text("SELECT count(*) FROM made")
 INSERT = text("INSERT INTO made VALUES (1)")
@@ -43,13 +40,6 @@ async def async_insert(engine: AsyncEngine) -> None:
 async def async_count(engine: AsyncEngine) -> object:
     async with engine.connect() as connection:
         return (await connection.execute(COUNT)).scalar()
-
-
-@contextlib.contextmanager
-def refused(sentence: str) -> Iterator[None]:
-    with pytest.raises(IsolationError) as raised:
-        yield
-    assert raised.value.failed == sentence
 
 
 def test_psycopg(joined: Joined, engine: Engine) -> None:
@@ -107,25 +97,36 @@ def test_settings_of_a_fixture_do_not_reach_the_tests(joined: Joined, engine: En
 
 
 def test_what_is_not_committed(joined: Joined, engine: Engine) -> None:
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(joined.test("test_a.py"))
-        connection = stack.enter_context(engine.connect())
+    still_open = "test_a.py: a transaction is still open as the test ends."
+    with leaving(joined, still_open, "begun at HERE", name="test_a.py"), engine.connect() as connection:
         connection.execute(INSERT)
-        with refused("test_x: a transaction that a fixture of test_a.py has begun is still open."):
-            joined.rollback.start("test_x")
+        said = "test_x: a transaction that a fixture of test_a.py has begun is still open."
+        with leaving(joined, said), refused(said):
+            count(engine)
 
 
-def test_a_test_that_ends_the_transaction(joined: Joined, engine: Engine) -> None:
+def test_a_connection_that_the_server_closes_takes_the_data_of_the_scope_along(
+    joined: Joined, engine: Engine, beside: Engine
+) -> None:
+    end_others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    lost = "the connection that holds the test's transaction was closed by the server."
+
     def end_it() -> None:
-        with joined.test("test_one"), engine.connect() as connection:
-            connection.connection.driver_connection.execute("ROLLBACK; SELECT 1")  # type: ignore[union-attr]  # there is one
+        with leaving(joined, f"test_one: {lost}", name="test_one"):
+            with beside.connect() as administrator:
+                administrator.execute(end_others)
+            with pytest.raises(DBAPIError):
+                count(engine)
 
+    gone = "the data that was made for all tests of test_a.py is gone."
     with joined.test("test_a.py"):
         insert(engine)
-        with refused("test_one: the test's transaction was committed or rolled back past the harness."):
-            end_it()
-        with refused("test_two: the data that was made for all tests of test_a.py is gone."):
-            joined.rollback.start("test_two")
+        end_it()
+        with leaving(joined, f"test_two: {gone}", name="test_two"), refused(f"test_two: {gone}"):
+            count(engine)
     with joined.test("test_three"):
         assert count(engine) == 0
 
