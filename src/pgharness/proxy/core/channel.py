@@ -133,14 +133,16 @@ class Channel:
                     section.client.out += data[start:at]
                 start = following
                 section = self._end(data[at + wire.HEADER : following])
-            elif section.units and kind in _ENDS and section.error is None and section.at < len(section.units):
+            elif (
+                section.units and kind in _ENDS and section.error is None and section.at < len(section.units)
+            ):
                 unit = section.units[section.at]
                 section.at += 1
                 following_unit = section.units[section.at] if section.at < len(section.units) else None
                 if unit == SWALLOW or isinstance(following_unit, bytes):
                     end = at if unit == SWALLOW else following
                     if start < end:
-                        section.client.out += data[start:end]  # type: ignore[union-attr]  # it has one, see above
+                        section.client.out += data[start:end]  # type: ignore[union-attr]  # it has one
                     start = following
                     self._local(section)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.statements import Statement
@@ -93,7 +94,8 @@ class Client:
         """How many messages of the queue are such that the client waits for their answers."""
         self.skipping = False
         """Whether everything is ignored until a Sync, as after an error in the extended protocol."""
-        self.copying = False
+        self.copying: Literal["", "in", "out"] = ""
+        """Whether it copies, and in which direction."""
         self.gone = False
         self.cancelled = False
         """Whether what it has asked for is to be cancelled, as soon as the server is at it."""

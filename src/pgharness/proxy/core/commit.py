@@ -71,7 +71,8 @@ class Commits:
             else:
                 client.out += self._violated(transaction, section.error)
                 scope.stack.failed(transaction)
-                shared.abandon(client)
+                if answer is not None:  # else it was the group's own end
+                    shared.abandon(client)
                 self.forget(client, kept=False)
                 then()
             shared.pump()

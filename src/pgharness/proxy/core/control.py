@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NOW = "pgharness.now"
 """The run-time parameter that ``now()`` reads where the database follows the tests' clock."""
 _SNAPSHOTS = ("REPEATABLE READ", "SERIALIZABLE")
+_IN_FAILED = ("commit", "rollback", "rollback to")
+"""What PostgreSQL still carries out in a failed transaction."""
 _TRUE = ("on", "true", "yes", "1")
 _TWO_PHASE = ("prepare transaction", "commit prepared", "rollback prepared")
 
@@ -66,6 +68,8 @@ class Control:
             if statement.kind in ("commit", "rollback"):
                 client.out += wire.complete("ROLLBACK")
                 return
+        if client.failed and statement.kind not in _IN_FAILED:
+            raise Failure.aborted()
         if statement.unlock_all:
             client.out += wire.row_description([("pg_advisory_unlock_all", wire.VOID, 4)])
             client.out += wire.row([b""]) + wire.complete("SELECT 1")
@@ -122,8 +126,6 @@ class Control:
 
     def _begin(self, client: Client, statement: Statement) -> None:
         tag = "START TRANSACTION" if statement.verb == "start" else "BEGIN"
-        if client.failed:
-            raise Failure.aborted()
         if client.explicit:
             client.out += wire.notice("25001", "there is already a transaction in progress")
         elif client.transaction is None:
@@ -172,16 +174,12 @@ class Control:
 
     def _savepoint(self, client: Client, statement: Statement) -> None:
         transaction = self._block(client, "SAVEPOINT")
-        if transaction.failed:
-            raise Failure.aborted()
         stack = self._shared.scope.stack
         stack.pending = stack.savepoint(transaction, statement.name)
         client.out += wire.complete("SAVEPOINT")
 
     def _release(self, client: Client, statement: Statement) -> None:
         transaction = self._block(client, "RELEASE SAVEPOINT")
-        if transaction.failed:
-            raise Failure.aborted()
         if not self._shared.scope.stack.release_to(transaction, statement.name):
             raise Failure.no_savepoint(statement.name)
         client.out += wire.complete("RELEASE")
@@ -202,8 +200,6 @@ class Control:
             raise Refused("session_state", "the snapshot of another transaction", str(client.origin()))
         if not client.explicit or client.transaction is None:
             client.out += wire.notice("25P01", "SET TRANSACTION can only be used in transaction blocks")
-        elif client.failed:
-            raise Failure.aborted()
         else:
             self._characterize(client.transaction, statement)
         client.out += wire.complete("SET")

@@ -82,6 +82,8 @@ class Extended:
                 self._shared.statements.failed(prepared)
             for _, name in part.bound:
                 client.portals.pop(name, None)
+            for _, name in part.dropped:
+                self._shared.statements.drop(name)
             _answer(client, part)
             raise
 
@@ -113,6 +115,16 @@ class Extended:
             self._shared.statements.forget(old)
         client.statements[name] = prepared
 
+    def _statement(self, client: Client, name: bytes) -> Prepared:
+        """The statement that ``client`` has prepared under ``name``, in the protocol or by PREPARE."""
+        prepared = client.statements.get(name)
+        if prepared is not None:
+            return prepared
+        server_name = client.named.get(wire.shown(name))
+        if server_name is None:
+            raise Failure.no_statement(wire.shown(name))
+        return Prepared(b"", (), server_name.encode())
+
     def _prepared(self, client: Client, rest: bytes) -> Prepared:
         original, (sql, at) = rest, wire.cut(rest)
         text = sql.decode("utf-8", "surrogateescape")
@@ -138,11 +150,7 @@ class Extended:
         name, at = wire.cut(body)
         statement, at = wire.cut(body, at)
         rest = body[at:]
-        prepared = client.statements.get(statement)
-        if prepared is None:
-            if wire.shown(statement) not in client.named:
-                raise Failure.no_statement(wire.shown(statement))
-            prepared = Prepared(b"", (), client.named[wire.shown(statement)].encode())
+        prepared = self._statement(client, statement)
         if name and name in client.portals:
             raise Failure("42P03", f'cursor "{wire.shown(name)}" already exists')
         self._drop_portal(client, name, part)
@@ -162,9 +170,7 @@ class Extended:
     def _describe(self, client: Client, body: bytes, part: Part) -> None:
         what, name = body[:1], body[1:-1]
         if what == b"S":
-            prepared = client.statements.get(name)
-            if prepared is None:
-                raise Failure.no_statement(wire.shown(name))
+            prepared = self._statement(client, name)
             if prepared.only is not None and prepared.only.kind in ALWAYS:
                 part.units += [wire.NO_PARAMETERS + wire.NO_DATA]
                 return
@@ -176,7 +182,9 @@ class Extended:
             portal = client.portals.get(name)
             if portal is None:
                 cursor = client.cursors.get(wire.shown(name))
-                server_name = cursor.encode() if cursor else name
+                if cursor is None:
+                    raise Failure.no_portal(wire.shown(name))
+                server_name = cursor.encode()
             elif not portal.server_name:
                 part.units.append(wire.NO_DATA)
                 return
@@ -208,6 +216,8 @@ class Extended:
             prepared = client.statements.pop(name, None)
             if prepared is not None:
                 self._shared.statements.forget(prepared)
+            elif (named := client.named.pop(wire.shown(name), None)) is not None:
+                self._shared.statements.drop(named.encode())
         elif name in client.portals:
             self._drop_portal(client, name, part)
         else:
@@ -230,6 +240,8 @@ class Extended:
         portal = client.portals.get(b"")
         if portal is None or not portal.server_name:
             return
+        if portal.prepared.only is not None and portal.prepared.only.kind in ("copy in", "copy out"):
+            return  # nothing may follow it while it copies
         if bytes(part.sent[-4:]) == _ALL_ROWS and part.units[-1] == FORWARD:
             self._drop_portal(client, b"", part)
 

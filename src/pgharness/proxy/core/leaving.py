@@ -23,7 +23,7 @@ class Leaving:
         """Pass on what ``client`` copies; its last Sync is that of the server, which has eaten the first."""
         section = self._shared.channel.sections[0] if self._shared.channel.sections else None
         part = section.part if section is not None else None
-        while client.copying and client.queue:
+        while client.copying == "in" and client.queue:
             kind = client.queue[0][0]
             if kind in b"dcf" or (kind == b"S" and client.stops > 1):
                 if kind != b"S" or (part is not None and not part.simple):
@@ -73,8 +73,10 @@ class Leaving:
         client.stops = 0
         self._shared.withdraw(client)
         if self._shared.holder is client:
-            if client.copying:
-                self._shared.channel.out += wire.COPY_FAIL + wire.SYNC
+            if client.copying == "in":
+                part = self._shared.channel.sections[0].part
+                is_simple = part is None or part.simple
+                self._shared.channel.out += wire.COPY_FAIL + (b"" if is_simple else wire.SYNC)
             self._shared.abandon(client)
             self._shared.inside(lambda: self._left(client))
         else:

@@ -34,6 +34,14 @@ class Scopes:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._ended: Callable[[Section], None] | None = None
+        """What is to be done once the test that ends has been undone."""
+
+    def lost(self) -> None:
+        """The connection has gone, and what was to be undone with it."""
+        ended = self._ended
+        if ended is not None:
+            ended(Section(None, ended))
 
     def begin(self, id_: str, restart: Restart | None = None) -> None:
         """Begin the test, module or class ``id_``, inside what has begun."""
@@ -68,6 +76,7 @@ class Scopes:
         sql = self._undoing(scope)
 
         def ended(section: Section) -> None:
+            self._ended = None
             if scope.locked_at and any(row != [b"0"] for row in map(wire.row_values, section.rows[:1])):
                 report.refusals.append(Refused("advisory_lock", scope.locked_at))
             if scope.schema_changed:
@@ -78,7 +87,8 @@ class Scopes:
 
         if scope.locked_at:
             sql += [_LOCKS, _UNLOCK]
-        if sql:
+        if sql and shared.connected:
+            self._ended = ended
             shared.channel.send(wire.query("; ".join(sql)), Section(None, ended))
         else:
             ended(Section(None, ended))

@@ -48,8 +48,6 @@ class Sessions:
 
     def _set(self, client: Client, values: dict[str, str]) -> None:
         """Set parameters for the session; the server is told before the next statement."""
-        if client.failed:
-            raise Failure.aborted()
         transaction = client.transaction
         if transaction is not None and transaction.explicit:
             transaction.settings = {**transaction.settings, **values}
@@ -79,8 +77,6 @@ class Sessions:
         )
 
     def _listen(self, client: Client, statement: Statement) -> None:
-        if client.failed:
-            raise Failure.aborted()
         client.listens[statement.name] = str(client.origin())
         client.out += wire.complete("LISTEN")
 
@@ -91,8 +87,6 @@ class Sessions:
         client.out += wire.complete("UNLISTEN")
 
     def _notify(self, client: Client, statement: Statement) -> None:
-        if client.failed:
-            raise Failure.aborted()
         self.check_listeners(client, statement)
         client.out += wire.complete("NOTIFY")
 
@@ -119,8 +113,6 @@ class Sessions:
             self._drop_names(client)
             client.out += wire.complete("DEALLOCATE ALL")
             return
-        if client.failed:
-            raise Failure.aborted()
         prepared = client.statements.pop(statement.name.encode(), None)
         if prepared is not None:
             self._shared.statements.forget(prepared)

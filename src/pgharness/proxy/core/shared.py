@@ -69,6 +69,8 @@ class Shared:
         self.connected = False
         self._waiting: deque[Client] = deque()
         self._internal: deque[Callable[[], None]] = deque()
+        self._ending = False
+        """Whether the holder's group is answered but for the end of its transaction."""
         self._script: deque[scripts.Step] | None = None
         """What is left of the holder's simple query, if it has sent one."""
 
@@ -188,6 +190,7 @@ class Shared:
     def _end_group(self, client: Client) -> None:
         """At a Sync, or the end of a simple query: end a transaction that no BEGIN has begun."""
         client.skipping = False
+        self._ending = True
         transaction = client.transaction
         if transaction is not None and not transaction.explicit:
             self.commits.end(client, lambda: self._ready(client))
@@ -195,6 +198,7 @@ class Shared:
             self._ready(client)
 
     def _ready(self, client: Client) -> None:
+        self._ending = False
         client.ready()
         self.release(client)
 
@@ -236,7 +240,8 @@ class Shared:
         self.defaults = dict(defaults)
         self.channel = Channel(self.failures.refine)
         self._forget_connection()
-        self.scope = Scope("", facts, self.defaults)
+        if not self.scope.id:
+            self.scope = Scope("", facts, self.defaults)
         self.connected = True
 
     def _forget_connection(self) -> None:
@@ -255,12 +260,16 @@ class Shared:
         self._forget_connection()
         scope: Scope | None = self.scope
         while scope is not None:
-            scope.lost = scope.begun
+            scope.lost = scope.lost or scope.begun
             scope.begun = False
-            scope.stack.diverged = refused
             scope = scope.parent
+        self.scope.stack.diverged = refused
+        self.scopes.lost()
         holder = self.holder
         if holder is not None:
             self.refuse(holder, refused)
             self._failed(holder)
+            if self._ending:
+                self.commits.forget(holder, kept=False)
+                self._ready(holder)
         self.pump()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import wire
@@ -109,7 +110,7 @@ class Clones:
         wanted = {n: v for n, v in client.settings.items() if opened.reported.get(n) != v}
         opened.socket.setblocking(False)
         session.direct, session.once, session.upstream = direct, once, opened
-        self._proxy.register(opened.socket, lambda _: self._readable(session))
+        self._proxy.register(opened.socket, partial(self._readable, session))
         direct.begin(wanted)
         return opened.pid
 
@@ -137,7 +138,7 @@ class Clones:
             out = session.direct.channel.out
             self._proxy.send(session.upstream.socket, out, lambda: self._proxy.drop(session))
 
-    def _readable(self, session: Session) -> None:
+    def _readable(self, session: Session, _: object) -> None:
         if session.upstream is None or session.direct is None:
             return
         try:
@@ -152,6 +153,8 @@ class Clones:
             return
         session.direct.channel.receive(data)
         self._proxy.flush(session)
+        if session.is_full and session.upstream is not None:
+            self._proxy.flow.pause(session, session.upstream.socket, partial(self._readable, session))
         self._send(session)
 
     def cancel(self, opened: Upstream) -> None:

@@ -16,6 +16,7 @@ from pgharness.proxy.core.running import Facts
 from pgharness.proxy.core.shared import Shared
 from pgharness.proxy.server.admission import Admission
 from pgharness.proxy.server.clones import Clones
+from pgharness.proxy.server.flow import Flow
 from pgharness.proxy.server.orders import Orders
 from pgharness.proxy.server.questions import Questions
 from pgharness.proxy.server.sentences import sentence
@@ -61,13 +62,14 @@ class Proxy:
         )
         self.questions = Questions(questions)
         self.shared = Shared(Facts(), {}, sentence, self.questions.now)
+        self.flow = Flow(self)
         self.connection = SharedConnection(self)
         self.admission = Admission(self)
         self.clones = Clones(self)
         self.orders = Orders(self, control)
+        self.shared.holders = self.orders.holders_beside
         self._selector = selectors.DefaultSelector()
         self._sessions: dict[int, Session] = {}
-        self.shared.holders = self.orders.holders_beside
         self._full: set[socket.socket] = set()
         """Connections to the server that take no more at the moment."""
         self._since: dict[Client, float] = {}
@@ -95,11 +97,11 @@ class Proxy:
             self._flush()
             self._look_after()
 
-    def register(self, source: socket.socket, readable: Callable[[Any], None]) -> None:
-        """Call ``readable`` whenever there is something to be read from ``source``."""
     def _is_no_order(self, found: tuple[selectors.SelectorKey, int]) -> bool:
         return found[0].data != self.orders.readable
 
+    def register(self, source: socket.socket, readable: Callable[[Any], None]) -> None:
+        """Call ``readable`` whenever there is something to be read from ``source``."""
         self._selector.register(source, selectors.EVENT_READ, readable)
 
     def unregister(self, source: socket.socket) -> None:
@@ -122,6 +124,7 @@ class Proxy:
             if target not in self._full:
                 return
             self._full.discard(target)
+            self.flow.taken()
         else:
             del out[:sent]
             self._full.add(target)
@@ -136,8 +139,11 @@ class Proxy:
         except (OSError, wire.ProtocolError):
             self.drop(session)
             return
+        self.flow.go_on(session)
         if self.connection.send() and session.upstream is None:
             self.connection.answer_at_once()
+        channel = session.direct.channel if session.direct is not None else self.shared.channel
+        self.flow.stall(session, len(channel.out))
 
     def _flush(self) -> None:
         self.connection.send()
@@ -188,12 +194,16 @@ class Proxy:
 
     def watch(self, session: Session) -> None:
         """Wait for what ``session`` is interested in."""
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if session.writing else 0)
+        events = selectors.EVENT_WRITE if session.writing else 0
+        events |= 0 if self.flow.is_stalled(session) else selectors.EVENT_READ
+        self._sessions[session.socket.fileno()] = session
+        if not events:
+            self.unregister(session.socket)
+            return
         try:
             self._selector.modify(session.socket, events, session)
         except KeyError:
             self._selector.register(session.socket, events, session)
-            self._sessions[session.socket.fileno()] = session
 
     def unwatch(self, session: Session) -> None:
         """Wait for nothing of ``session`` any more."""
@@ -212,12 +222,14 @@ class Proxy:
         with contextlib.suppress(KeyError, ValueError):
             self.unwatch(session)
         session.close()
+        self.flow.go_on(session)
         self.clones.release(session)
         client, session.client = session.client, None
         if client is not None:
             self.shared.leaving.leave(client)
             self._since.pop(client, None)
-            if client is self.shared.holder and not client.copying:
+            if client is self.shared.holder and client.copying != "in":
+                client.cancelled = True
                 self.connection.cancel()
         self.connection.send()
 
@@ -235,7 +247,7 @@ class Proxy:
             self.clones.take(session, client, messages)
             return
         client.take(messages)
-        if client.copying:
+        if client.copying == "in":
             self.shared.leaving.copy(client)
         else:
             self.shared.feed(client)

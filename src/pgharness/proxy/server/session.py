@@ -13,6 +13,7 @@ from pgharness.proxy.core import wire
 from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.direct import Direct
 from pgharness.proxy.server import auth
+from pgharness.proxy.server.flow import MOST
 from pgharness.proxy.server.startup import Startup
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _READ = 262144
 _CLIENT_HELLO = b"\x16"
-_UNSENT = 4 * 1024 * 1024
 
 
 class Session:
@@ -106,7 +106,11 @@ class Session:
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be sent that nothing more is to be read for it."""
-        return self.client is not None and len(self.client.out) > _UNSENT
+        return self.client is not None and len(self.client.out) > MOST
+
+    @property
+    def is_closed(self) -> bool:
+        return self.socket.fileno() < 0
 
     # -- before it is a client -----------------------------------------------------------------------
 

@@ -94,7 +94,9 @@ class SharedConnection:
     def answer_at_once(self) -> None:
         """Wait a moment for the server, which mostly answers sooner than a turn of the loop takes."""
         opened, shared = self.upstream, self._proxy.shared
-        if opened is not None and not opened.tls and not shared.channel.out and not shared.held:
+        if opened is None or opened.tls or shared.channel.out or shared.held:
+            return
+        if shared.holder is None or not shared.holder.copying:
             self._take(opened.socket, 0)
 
     def _readable(self, source: Any) -> None:
@@ -118,6 +120,8 @@ class SharedConnection:
         if holder is not None:
             if (session := proxy.session_of(holder)) is not None:
                 proxy.flush(session)
+                if session.is_full:
+                    proxy.flow.pause(session, source, self._readable)
             if holder.copying and holder.queue:
                 proxy.shared.leaving.copy(holder)
         self.send()
