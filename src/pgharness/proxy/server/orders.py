@@ -92,6 +92,7 @@ class Orders:
 
     def _do_end(self, order: dict[str, Any]) -> None:
         proxy = self._proxy
+        proxy.catch_up()  # who has left before has left nothing open
         if proxy.isolation == "database":
             proxy.clones.end()
             proxy.isolation = "rollback"

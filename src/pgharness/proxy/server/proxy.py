@@ -97,8 +97,14 @@ class Proxy:
             self._flush()
             self._look_after()
 
+    def catch_up(self) -> None:
+        """Serve what clients have sent until now, that of those who have gone too."""
+        for key, mask in self._selector.select(0):
+            if isinstance(key.data, Session) and key.fd in self._selector.get_map():
+                self._serve(key.data, mask)
+
     def _is_no_order(self, found: tuple[selectors.SelectorKey, int]) -> bool:
-        return found[0].data != self.orders.readable
+        return bool(found[0].data != self.orders.readable)
 
     def register(self, source: socket.socket, readable: Callable[[Any], None]) -> None:
         """Call ``readable`` whenever there is something to be read from ``source``."""

@@ -42,6 +42,8 @@ class SharedConnection:
         """
         proxy, options = self._proxy, self._proxy.options
         self.close()
+        if not self.database:
+            proxy.target = upstream.nearest(proxy.target, name)
         timeout = f"{int(options['lock_timeout'] * 1000)}ms"
         parameters = {"lock_timeout": timeout, "application_name": "pgharness", **UNSET}
         opened = upstream.connect(proxy.target, name, parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import socket
@@ -11,6 +12,11 @@ from collections.abc import Mapping
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.server import auth
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_SOCKETS = (
+    "SELECT pg_catalog.pg_postmaster_start_time(), pg_catalog.current_setting('unix_socket_directories')"
+)
 
 
 class ConnectError(Exception):
@@ -192,5 +198,24 @@ def cancel(target: Target, upstream: Upstream) -> socket.socket | None:
     return opened
 
 
-def loopback(host: str) -> bool:
-    return host in ("127.0.0.1", "::1", "localhost") or host.startswith(os.sep)
+def nearest(target: Target, database: str) -> Target:
+    """``target`` by its Unix socket, if the server listens on one that can be used here.
+
+    A round trip takes half as long there as on loopback. That it is the same server is told by when it
+    was started.
+
+    Raises:
+        ConnectError: The server does not answer, or refuses.
+    """
+    if target.host not in _LOOPBACK:
+        return target
+    opened = connect(target, database)
+    with contextlib.closing(opened):
+        ((started, directories),) = opened.ask(_SOCKETS)
+    for directory in (directories or b"").decode().split(","):
+        near = dataclasses.replace(target, host=directory.strip())
+        if os.path.exists(f"{near.host}/.s.PGSQL.{near.port}"):  # noqa: PTH110 - pathlib is not loaded for it
+            with contextlib.suppress(ConnectError), contextlib.closing(connect(near, database)) as found:
+                if found.ask(_SOCKETS)[0][0] == started:
+                    return near
+    return target
