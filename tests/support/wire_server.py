@@ -41,8 +41,9 @@ class WireServer:
         """Every message that has come, in short."""
         self._data = b""
         self._skipping = False
-        self._copying: Callable[[str], bytes] | None = None
-        self._copied: list[bytes] = []
+        self._copying = ""
+        """Whether rows are copied in, and in which protocol."""
+        self._copied = 0
         self._kinds: dict[bytes, Callable[[bytes], bytes]] = {
             b"Q": self._query,
             b"P": self._parse,
@@ -60,7 +61,7 @@ class WireServer:
 
     def _message(self, kind: bytes, body: bytes) -> bytes:
         self.log.append(shown(kind, body))
-        if self._copying is not None:
+        if self._copying:
             return self._copy(kind, body)
         if kind in (b"d", b"c", b"f", b"H"):
             return b""
@@ -74,12 +75,14 @@ class WireServer:
             answer = self._kinds[kind](body)
         except SqlError as error:
             return self._failed(error, extended=kind != b"Q")
-        return answer + self._ready() if kind == b"Q" and self._copying is None else answer
+        return answer + self._ready() if kind == b"Q" and not self._copying else answer
 
     def _failed(self, error: SqlError, *, extended: bool) -> bytes:
         self.session.fail()
         self._skipping = extended
         answer = error.before + wire.error("ERROR", error.code, error.text)
+        if error.code == "42601":
+            answer = error.before + wire.message(b"E", answer[len(error.before) + 5 : -1] + b"P1\0\0")
         return answer if extended else answer + self._ready()
 
     def _ready(self) -> bytes:
@@ -109,7 +112,7 @@ class WireServer:
     def _run(self, sql: str, values: list[bytes | None], *, described: bool) -> bytes:
         answer = self._answer(sql, values)
         if answer.copies:
-            return self._begin_copy(sql, answer)
+            return self._begin_copy(answer)
         out = wire.row_description(answer.columns) if answer.columns and described else b""
         return out + answer.notice + b"".join(map(wire.row, answer.rows)) + wire.complete(answer.tag)
 
@@ -235,37 +238,34 @@ class WireServer:
 
     # -- COPY ----------------------------------------------------------------------------------------
 
-    def _begin_copy(self, sql: str, answer: Answer) -> bytes:
+    def _begin_copy(self, answer: Answer) -> bytes:
         response = struct.pack("!bHH", 0, 1, 0)
         if answer.copies == "out":
             lines = b"".join(wire.message(b"d", (row[0] or b"") + b"\n") for row in answer.rows)
             return wire.message(b"H", response) + lines + wire.message(b"c") + wire.complete(answer.tag)
-        simple = self.log[-1].startswith("Q ")
-        self._copied = []
-        self._copying = lambda how: self._end_copy(how, simple=simple)
+        self._copying, self._copied = "simple" if self.log[-1].startswith("Q ") else "extended", 0
         return wire.message(b"G", response)
 
     def _copy(self, kind: bytes, body: bytes) -> bytes:
-        assert self._copying is not None
+        is_extended = self._copying == "extended"
         if kind == b"d":
-            self._copied += body.splitlines()
-        elif kind in (b"c", b"f"):
-            ended, self._copying = self._copying, None
-            return ended("" if kind == b"c" else body[:-1].decode())
+            try:
+                for line in body.splitlines():
+                    self.session.insert(line)
+                    self._copied += 1
+            except SqlError as error:
+                self._copying = ""
+                return self._failed(error, extended=is_extended)
+        elif kind == b"c":
+            self._copying = ""
+            return wire.complete(f"COPY {self._copied}") + (b"" if is_extended else self._ready())
         elif kind not in (b"S", b"H"):
-            self._copying = None
-            return self._failed(SqlError("08P01", f"unexpected message type {kind!r}"), extended=True)
+            self._copying = ""
+            failure = (
+                f"COPY from stdin failed: {body[:-1].decode()}" if kind == b"f" else "unexpected message"
+            )
+            return self._failed(SqlError("57014" if kind == b"f" else "08P01", failure), extended=is_extended)
         return b""
-
-    def _end_copy(self, failure: str, *, simple: bool) -> bytes:
-        if failure:
-            return self._failed(SqlError("57014", f"COPY from stdin failed: {failure}"), extended=not simple)
-        try:
-            for line in self._copied:
-                self.session.insert(line)
-        except SqlError as error:
-            return self._failed(error, extended=not simple)
-        return wire.complete(f"COPY {len(self._copied)}") + (self._ready() if simple else b"")
 
 
 def _name(word: str) -> str:

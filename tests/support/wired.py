@@ -54,12 +54,17 @@ class Wired:
 
     def settle(self) -> None:
         """Let the server answer until nobody has anything to say."""
-        channel = self.shared.channel
-        while channel.out:
-            data = bytes(channel.out)
-            channel.out.clear()
-            channel.receive(self.server.receive(data))
-            channel = self.shared.channel
+        while self.shared.channel.out:
+            self.exchange()
+
+    def exchange(self) -> None:
+        """Deliver what is to be sent now, and its answer, as the proxy's loop does."""
+        channel, holder = self.shared.channel, self.shared.holder
+        data = bytes(channel.out)
+        channel.out.clear()
+        channel.receive(self.server.receive(data))
+        if holder is not None and holder.copying == "in" and holder.queue:
+            self.shared.leaving.copy(holder)
 
     def take_sent(self) -> Seen:
         """What the server has been sent since this was last asked."""
@@ -78,7 +83,7 @@ class Sender:
         """Hand ``data`` to the core, and deliver nothing."""
         messages, _ = wire.frames(data)
         self.client.take(messages)
-        if self.client.copying:
+        if self.client.copying == "in":
             self.wired.shared.leaving.copy(self.client)
         else:
             self.wired.shared.feed(self.client)
@@ -107,7 +112,7 @@ def sentence(test: str, refused: Refused) -> tuple[str, str, str]:
     return f"refused: {refused.kind}", "", ""
 
 
-# -- messages of clients -------------------------------------------------------------------------------
+# -- messages of clients ---------------------------------------------------------------------------
 
 
 def parse(sql: str, name: str = "") -> bytes:
@@ -138,7 +143,7 @@ def extended(sql: str, *values: str) -> bytes:
     return parse(sql) + bind("", "", *values) + execute()
 
 
-# -- what they are answered ----------------------------------------------------------------------------
+# -- what they are answered ------------------------------------------------------------------------
 
 _NAMES = {
     "1": "parsed", "2": "bound", "3": "closed", "n": "no data", "t": "parameters", "T": "columns",
@@ -164,7 +169,7 @@ def _row(body: bytes) -> str:
 
 def _said(body: bytes) -> str:
     fields = wire.fields(body)
-    return f"{fields['C']} {fields['M']}"
+    return f"{fields['C']} {fields['M']}" + (f", at {fields['P']}" if "P" in fields else "")
 
 
 def _status(body: bytes) -> str:

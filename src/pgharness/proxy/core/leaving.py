@@ -20,20 +20,20 @@ class Leaving:
         self._shared = shared
 
     def copy(self, client: Client) -> None:
-        """Pass on what ``client`` copies; its last Sync is that of the server, which has eaten the first."""
-        section = self._shared.channel.sections[0] if self._shared.channel.sections else None
-        part = section.part if section is not None else None
-        while client.copying == "in" and client.queue:
-            kind = client.queue[0][0]
-            if kind in b"dcf" or (kind == b"S" and client.stops > 1):
-                if kind != b"S" or (part is not None and not part.simple):
-                    self._shared.channel.out += wire.message(*client.next())
-                else:
-                    client.next()
-            elif kind == b"S" and len(client.queue) > 1:
-                client.queue.rotate(-1)
+        """Pass on what ``client`` copies, and at its end a Sync for the one that the server has eaten."""
+        channel = self._shared.channel
+        section = channel.sections[0]
+        is_extended = section.part is not None and not section.part.simple
+        while client.copying == "in" and client.queue and client.queue[0][0] in b"dcfSH":
+            if client.queue[0][0] == b"S" and is_extended and section.error is not None:
+                ends = True  # it is where the server goes on after an error, and the client's to be answered
             else:
-                return
+                kind, body = client.next()
+                channel.out += wire.message(kind, body) if kind in b"dcf" else b""
+                ends = kind in b"cf"
+            if ends:
+                client.copying = ""
+                channel.out += wire.SYNC if is_extended else b""
 
     def cancel_waiting(self, client: Client) -> bool:
         """Answer ``client`` that its request is cancelled if it waits for its turn."""

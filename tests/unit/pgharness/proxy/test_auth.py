@@ -110,7 +110,7 @@ def test_the_nonce_is_the_servers_own_each_time() -> None:
     assert all(nonce.startswith(b"r=abc") for nonce in nonces)
 
 
-# -- bound to the certificate -------------------------------------------------------------------------------
+# -- bound to the certificate ----------------------------------------------------------------------
 
 
 def _plus(password: str, header: bytes, bound: bytes, server: Server) -> bytes:
@@ -154,7 +154,7 @@ def test_a_client_that_could_bind_need_not() -> None:
     assert server.first(SCRAM, b"y,,n=,r=abc").startswith(b"r=abc")
 
 
-# -- the client's side ----------------------------------------------------------------------------------------
+# -- the client's side -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", [b"", b"r=other,s=YQ==,i=1", b"s=YQ==,i=1"])
@@ -163,7 +163,7 @@ def test_a_server_with_another_nonce_is_refused(answer: bytes) -> None:
         Client("x").last(answer)
 
 
-# -- MD5 ---------------------------------------------------------------------------------------------------------
+# -- MD5 -------------------------------------------------------------------------------------------
 
 
 def test_md5_is_what_libpq_sends() -> None:
