@@ -7,13 +7,14 @@ from typing import Any
 
 import asyncpg
 import psycopg
+import psycopg2
 
 
 def error(call: Callable[[], Any]) -> str:
-    """The name of the psycopg error that ``call`` raises."""
+    """The name of the error of psycopg 2 or 3 that ``call`` raises."""
     try:
         call()
-    except psycopg.Error as raised:
+    except (psycopg.Error, psycopg2.Error) as raised:
         return type(raised).__name__
     return "none"
 

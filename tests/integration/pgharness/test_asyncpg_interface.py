@@ -1,4 +1,4 @@
-"""asyncpg's own interface under a joined engine, against the same on a real connection."""
+"""asyncpg's own interface in the test's transaction, against the same on a connection of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from pgharness.fixtures import Database
 from tests.support.driver_errors import async_error
@@ -138,18 +136,14 @@ async def state(raw: Any) -> Seen:
 async def test_asyncpg(
     joined: Joined, pg_empty_database: Database, program: Callable[..., Awaitable[Seen]], tmp_path: Any
 ) -> None:
-    async def run() -> Seen:
-        engine = create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
-        async with engine.connect() as connection:
-            raw = (await connection.get_raw_connection()).driver_connection
-            try:
-                if program is copies:
-                    return await program(raw, str(tmp_path / "copied"))
-                return await program(raw)
-            finally:
-                await connection.invalidate()
+    async def run(url: str) -> Seen:
+        raw = await asyncpg.connect(url)
+        try:
+            return await (program(raw, str(tmp_path / "copied")) if program is copies else program(raw))
+        finally:
+            await raw.close()
 
     with joined.test():
-        seen = await run()
+        seen = await run(joined.url)
 
-    assert seen == await run()
+    assert seen == await run(pg_empty_database.url)

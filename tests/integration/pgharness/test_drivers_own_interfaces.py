@@ -1,21 +1,21 @@
-"""The drivers' own interfaces, under SQLAlchemy: joined, they answer as on a real connection.
+"""The drivers' own interfaces: in the test's transaction they answer as on a connection of their own.
 
-Each program talks to the driver connection that an engine holds and lists what it saw. It runs once
-joined, once on a connection of its own, and the lists are to be equal.
+Each program talks to a connection of the driver and lists what it saw. It runs once joined, once on a
+connection of its own, and the lists are to be equal.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import psycopg2
 import pytest
 from psycopg import pq, sql
 from psycopg.rows import dict_row
-from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from pgharness.fixtures import Database
 from tests.support.driver_errors import async_error, error
@@ -191,20 +191,14 @@ def autocommit(raw: psycopg.Connection[Any]) -> Seen:
 def test_psycopg(
     joined: Joined, pg_empty_database: Database, program: Callable[[psycopg.Connection[Any]], Seen]
 ) -> None:
-    def run() -> Seen:
-        engine = create_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-        holder = engine.raw_connection()
-        raw = holder.driver_connection
-        assert isinstance(raw, psycopg.Connection)
-        try:
+    def run(url: str) -> Seen:
+        with contextlib.closing(psycopg.connect(url)) as raw:
             return program(raw)
-        finally:
-            holder.invalidate()
 
     with joined.test():
-        seen = run()
+        seen = run(joined.url)
 
-    assert seen == run()
+    assert seen == run(pg_empty_database.url)
 
 
 async def async_program(raw: psycopg.AsyncConnection[Any]) -> Seen:
@@ -242,18 +236,61 @@ async def async_program(raw: psycopg.AsyncConnection[Any]) -> Seen:
 
 
 async def test_psycopg_async(joined: Joined, pg_empty_database: Database) -> None:
-    async def run() -> Seen:
-        engine = create_async_engine(pg_empty_database.psycopg_url, poolclass=NullPool)
-        async with engine.connect() as connection:
-            fairy = await connection.get_raw_connection()
-            raw = fairy.driver_connection
-            assert isinstance(raw, psycopg.AsyncConnection)
-            try:
-                return await async_program(raw)
-            finally:
-                await connection.invalidate()
+    async def run(url: str) -> Seen:
+        raw = await psycopg.AsyncConnection.connect(url)
+        try:
+            return await async_program(raw)
+        finally:
+            await raw.close()
 
     with joined.test():
-        seen = await run()
+        seen = await run(joined.url)
 
-    assert seen == await run()
+    assert seen == await run(pg_empty_database.url)
+
+
+# -- psycopg2 -----------------------------------------------------------------------------------------
+
+
+def psycopg2_program(raw: Any) -> Seen:
+    with raw, raw.cursor() as cursor:
+        cursor.execute(CREATE)
+    seen: Seen = [raw.status, raw.info.transaction_status]
+    with raw.cursor() as cursor:
+        cursor.executemany("INSERT INTO t VALUES (%s, %s)", [(n, f"row {n}") for n in range(5)])
+        seen += [cursor.rowcount, cursor.statusmessage, raw.info.transaction_status]
+        cursor.execute("SAVEPOINT s")
+        seen += [error(lambda: cursor.execute("INSERT INTO t VALUES (1)"))]
+        seen += [error(lambda: cursor.execute("SELECT 1")), raw.info.transaction_status]
+        cursor.execute("ROLLBACK TO SAVEPOINT s")
+        cursor.copy_expert("COPY t FROM STDIN", io.StringIO("9\tnine\n"))
+        copied = io.StringIO()
+        cursor.copy_expert("COPY (SELECT x FROM t ORDER BY x) TO STDOUT", copied)
+        seen += [copied.getvalue()]
+    raw.commit()
+    with raw.cursor("held") as held:
+        held.itersize = 2
+        held.execute("SELECT x FROM t ORDER BY x")
+        seen += [held.fetchone(), held.fetchmany(2), held.fetchall()]
+    raw.rollback()
+    raw.set_session(readonly=True, isolation_level="REPEATABLE READ")
+    with raw.cursor() as cursor:
+        seen += [error(lambda: cursor.execute("DELETE FROM t"))]
+    raw.rollback()
+    raw.set_session(readonly=False, isolation_level="DEFAULT", autocommit=True)
+    with raw.cursor() as cursor:
+        cursor.execute("DELETE FROM t WHERE x > 2; SELECT count(*) FROM t")
+        seen += [cursor.fetchone(), raw.info.transaction_status]
+        seen += [error(lambda: cursor.execute("SELECT 1/0")), raw.closed]
+    return seen
+
+
+def test_psycopg2(joined: Joined, pg_empty_database: Database) -> None:
+    def run(url: str) -> Seen:
+        with contextlib.closing(psycopg2.connect(url)) as raw:
+            return psycopg2_program(raw)
+
+    with joined.test():
+        seen = run(joined.url)
+
+    assert seen == run(pg_empty_database.url)

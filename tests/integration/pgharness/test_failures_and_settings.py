@@ -1,4 +1,4 @@
-"""What the links of both drivers do with a failed transaction and with settings, on PostgreSQL."""
+"""Failures and settings of one transaction are its own, though others share its connection."""
 
 from __future__ import annotations
 
