@@ -94,6 +94,8 @@ class Client:
         """How many messages of the queue are such that the client waits for their answers."""
         self.skipping = False
         """Whether everything is ignored until a Sync, as after an error in the extended protocol."""
+        self.holding = False
+        """Whether what waits to be sent to it answers a group that has no Sync and no Flush yet."""
         self.copying: Literal["", "in", "out"] = ""
         """Whether it copies, and in which direction."""
         self.gone = False
@@ -128,6 +130,7 @@ class Client:
         found = self.queue.popleft()
         if found[0] in STOPS:
             self.stops -= 1
+            self.holding = False
         return found
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import wire, writers
 from pgharness.proxy.core.client import Client
-from pgharness.proxy.core.effects import DEFERRABLE, ISOLATION
+from pgharness.proxy.core.effects import DEFERRABLE, ISOLATION, UNSET
 from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.sessions import Sessions
@@ -104,9 +104,10 @@ class Control:
 
     def _characterize(self, transaction: Transaction, statement: Statement) -> None:
         if statement.isolation:
-            if transaction.queried and statement.isolation != (transaction.snapshot or "READ COMMITTED"):
+            differs = statement.isolation.lower() != transaction.local.get(ISOLATION, UNSET[ISOLATION])
+            if differs and transaction.queried:
                 raise Failure("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
-            if self._shared.scope.stack.has_labels(transaction):
+            if differs and self._shared.scope.stack.has_labels(transaction):
                 raise Failure(
                     "25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction"
                 )

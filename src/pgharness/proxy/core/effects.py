@@ -98,7 +98,7 @@ class Effects:
         """
         if statement.backend_pid:
             return f"SELECT {client.pid} AS pg_backend_pid"
-        if "transaction_" in text and (shown := _virtual(statement, text)):
+        if (statement.kind == "show" or "transaction_" in text) and (shown := _virtual(statement, text)):
             return shown
         if statement.kind not in _RENAMED:
             return text

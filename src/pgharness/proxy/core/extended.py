@@ -40,6 +40,7 @@ class Extended:
             Failure: PostgreSQL would refuse the next message.
             Refused: One transaction cannot answer it as separate connections would.
         """
+        client.holding = client.holding or not client.out
         part = Part(client)
         queue = client.queue
         while queue:

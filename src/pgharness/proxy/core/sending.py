@@ -13,11 +13,14 @@ from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.part import Part
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.settings import current
-from pgharness.proxy.core.statements import Statement
+from pgharness.proxy.core.statements import Statement, read
 from pgharness.proxy.core.transaction import Transaction
 
 if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
+
+_IN_BLOCK = frozenset(("declare", "lock", "set"))
+"""The first words of statements that want a transaction block."""
 
 
 class Sending:
@@ -64,6 +67,8 @@ class Sending:
         if not transaction.used and transaction.explicit:
             transaction.origin.began(statement.text)
         transaction.queried = transaction.queried or statement.kind not in ("set", "show")
+        if not transaction.explicit and statement.verb in _IN_BLOCK:
+            _outside_block(client, statement)
         checks.check(shared.scope, shared.facts, client, transaction, statement)
         if statement.notifies:
             shared.control.sessions.check_listeners(client, statement)
@@ -149,6 +154,23 @@ class Sending:
             shared.pump()
 
         return done
+
+
+def _outside_block(client: Client, statement: Statement) -> None:
+    """Answer ``statement`` as PostgreSQL does outside a transaction block.
+
+    Raises:
+        Failure: It is not possible there.
+    """
+    if len(read(client.last)) > 1:  # several in one query are a block
+        return
+    if statement.verb == "lock":
+        raise Failure.no_block("LOCK TABLE")
+    if statement.kind == "declare" and not statement.hold:
+        raise Failure.no_block("DECLARE CURSOR")
+    if statement.is_local or statement.kind == "set constraints":
+        command = "SET LOCAL" if statement.is_local else "SET CONSTRAINTS"
+        client.out += wire.notice("25P01", f"{command} can only be used in transaction blocks")
 
 
 def _nothing(_: Section) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgharness.proxy.server.upstream import Upstream
 
 _READ = 262144
+_BUFFER = 8192
 _CLIENT_HELLO = b"\x16"
 
 
@@ -90,6 +91,8 @@ class Session:
             OSError: The connection is gone.
         """
         out = self.client.out if self.client is not None else self.out
+        if self._holds(out):
+            return
         while out:
             try:
                 sent = self.socket.send(out)
@@ -102,6 +105,13 @@ class Session:
         if bool(out) != self.writing:
             self.writing = bool(out)
             self.proxy.watch(self)
+
+    def _holds(self, out: bytearray) -> bool:
+        """Whether PostgreSQL would keep ``out`` until it is asked to send it, or has more."""
+        client = self.client
+        if client is None or not client.holding or self.direct is not None:
+            return False
+        return not (client.skipping or client.copying or self.writing) and len(out) < _BUFFER
 
     @property
     def is_full(self) -> bool:
@@ -265,7 +275,9 @@ class Session:
 
     def fatal(self, message: bytes) -> None:
         """Give ``message`` as the last one."""
-        out = self.client.out if self.client is not None else self.out
+        out = self.out
+        if self.client is not None:
+            out, self.client.holding = self.client.out, False
         out += message
         self.flush()
         raise ConnectionResetError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pgharness.proxy.core.effects import UNSET
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Restart
-from pgharness.proxy.core.settings import AUTHORIZATION
+from pgharness.proxy.core.settings import AUTHORIZATION, current
 from pgharness.proxy.server import catalogue, upstream
 from pgharness.proxy.server.upstream import Upstream
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _READ = 262144
 _NOW = socket.MSG_DONTWAIT
+_CHARACTERISTICS = [f"default_transaction_{name}" for name in ("isolation", "read_only", "deferrable")]
+"""What SET SESSION CHARACTERISTICS sets, and RESET ALL goes back from, without the server."""
 _MOMENT = struct.pack("@ll", 0, 500)
 """How long an answer of the server is waited for before anybody else is looked at: half a millisecond."""
 
@@ -54,10 +56,12 @@ class SharedConnection:
             clock=options["clock"],
             lock_timeout=options["lock_timeout"],
         )
+        defaults = dict(zip(_CHARACTERISTICS, opened.ask(current(_CHARACTERISTICS))[0], strict=True))
         self.restart = catalogue.restart(opened)
         self._calm(opened)
         self.upstream, self.database = opened, name
         known = {name.lower(): value for name, value in opened.reported.items()}
+        known |= {name: (value or b"").decode() for name, value in defaults.items()}
         proxy.shared.connect(facts, {**known, AUTHORIZATION: proxy.target.user, "role": "none", **UNSET})
         proxy.register(opened.socket, self._readable)
 
