@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import checks, wire
 from pgharness.proxy.core.channel import Section
-from pgharness.proxy.core.client import Portal
+from pgharness.proxy.core.client import Client, Portal
 from pgharness.proxy.core.commit import LET_WAIT
 from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.part import Part
