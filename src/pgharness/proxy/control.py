@@ -65,6 +65,11 @@ class Control:
     def is_started(self) -> bool:
         return self._control is not None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the proxy; 0 while it has not been started."""
+        return self._process.pid if self._process is not None else 0
+
     # -- the process ------------------------------------------------------------------------------
 
     def launch(self) -> None:

@@ -32,9 +32,9 @@ class Security:
         self.authority = ""
         """The file of the authority; empty if ``pg_env`` does not ask for it."""
         if any(_AUTHORITY in line for line in self._env):
-            from pgharness.proxy.server.tls import certificate  # noqa: PLC0415 - few apps ask
+            from pgharness.proxy.server.certificate import certificate  # noqa: PLC0415 - few apps ask
 
-            made = certificate(folder.path, list(sys.path))
+            made = certificate(str(folder.path), list(sys.path))
             if made is None:
                 raise ConfigError(
                     "pg_env names {sslrootcert}, and there is nothing to make a certificate with.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import os
 from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import wire
@@ -70,7 +70,7 @@ class Admission:
         proxy = self._proxy
         try:
             settings, reported = self._parameters(startup)
-            secret = secrets.token_bytes(_LONG_SECRET if startup.protocol == wire.PROTOCOL_3_2 else _SECRET)
+            secret = os.urandom(_LONG_SECRET if startup.protocol == wire.PROTOCOL_3_2 else _SECRET)
             client = Client(
                 0,
                 secret,

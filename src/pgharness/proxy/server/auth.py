@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import secrets
+import os
 from typing import NamedTuple
 
 SCRAM, SCRAM_PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
@@ -39,7 +39,7 @@ class Verifier(NamedTuple):
     @classmethod
     def of(cls, password: str, iterations: int = 1) -> Verifier:
         """A verifier of ``password``; one iteration does for 24 random bytes."""
-        salt = secrets.token_bytes(16)
+        salt = os.urandom(16)
         salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
         return cls(iterations, salt, _stored(salted), hmac.digest(salted, b"Server Key", "sha256"))
 
@@ -78,7 +78,7 @@ class Server:
         if b"r" not in fields:
             raise Refusal("malformed SCRAM message")
         self._header = header
-        self._nonce = fields[b"r"] + base64.b64encode(secrets.token_bytes(18))
+        self._nonce = fields[b"r"] + base64.b64encode(os.urandom(18))
         salt = base64.b64encode(self._verifier.salt)
         answer = b"r=%b,s=%b,i=%d" % (self._nonce, salt, self._verifier.iterations)
         self._messages = bare + b"," + answer
@@ -112,7 +112,7 @@ class Client:
 
     def __init__(self, password: str) -> None:
         self._password = password
-        self._nonce = base64.b64encode(secrets.token_bytes(18))
+        self._nonce = base64.b64encode(os.urandom(18))
         self._bare = b"n=,r=" + self._nonce
         self.first = b"n,," + self._bare
 

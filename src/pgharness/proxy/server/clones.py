@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from pgharness.proxy.server.proxy import Proxy
     from pgharness.proxy.server.session import Session
 
-_READ = 262144
+_READ = 65536
 _AHEAD = 2
 _CANCEL_SECONDS = 1.0
 _ENDED = wire.error("FATAL", "57P01", "terminating connection: its test has ended")
@@ -143,7 +142,7 @@ class Clones:
             return
         try:
             data = session.upstream.socket.recv(_READ)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except BlockingIOError:
             self._send(session)
             return
         except OSError:
@@ -161,6 +160,6 @@ class Clones:
         """Cancel what runs on ``opened``, and wait until the server has taken the request."""
         sent = upstream.cancel(self._proxy.target, opened)
         if sent is not None:
-            with contextlib.suppress(OSError), sent:
+            with contextlib.suppress(OSError), contextlib.closing(sent):
                 sent.settimeout(_CANCEL_SECONDS)
                 sent.recv(1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from pgharness.proxy.server.secured import Socket
 
 if TYPE_CHECKING:
     from pgharness.proxy.server.proxy import Proxy
@@ -19,10 +20,10 @@ class Flow:
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
-        self._paused: dict[Session, tuple[socket.socket, Callable[[Any], None]]] = {}
+        self._paused: dict[Session, tuple[Socket, Callable[[Any], None]]] = {}
         self._stalled: set[Session] = set()
 
-    def pause(self, session: Session, source: socket.socket, readable: Callable[[Any], None]) -> None:
+    def pause(self, session: Session, source: Socket, readable: Callable[[Any], None]) -> None:
         """Read nothing more from the server at ``source`` until ``session`` has been sent what waits."""
         if session not in self._paused:
             self._paused[session] = (source, readable)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from pgharness.proxy.server.clones import Clones
 from pgharness.proxy.server.flow import Flow
 from pgharness.proxy.server.orders import Orders
 from pgharness.proxy.server.questions import Questions
+from pgharness.proxy.server.secured import Socket
 from pgharness.proxy.server.sentences import sentence
 from pgharness.proxy.server.session import Session
 from pgharness.proxy.server.sharing import SharedConnection
@@ -70,7 +70,7 @@ class Proxy:
         self.shared.holders = self.orders.holders_beside
         self._selector = selectors.DefaultSelector()
         self._sessions: dict[int, Session] = {}
-        self._full: set[socket.socket] = set()
+        self._full: set[Socket] = set()
         """Connections to the server that take no more at the moment."""
         self._since: dict[Client, float] = {}
         """Since when each client has waited for the holder to be answered."""
@@ -106,21 +106,21 @@ class Proxy:
     def _is_no_order(self, found: tuple[selectors.SelectorKey, int]) -> bool:
         return bool(found[0].data != self.orders.readable)
 
-    def register(self, source: socket.socket, readable: Callable[[Any], None]) -> None:
+    def register(self, source: Socket, readable: Callable[[Any], None]) -> None:
         """Call ``readable`` whenever there is something to be read from ``source``."""
         self._selector.register(source, selectors.EVENT_READ, readable)
 
-    def unregister(self, source: socket.socket) -> None:
+    def unregister(self, source: Socket) -> None:
         """Listen to ``source`` no longer, if anybody does."""
         self._full.discard(source)
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(source)
 
-    def send(self, target: socket.socket, out: bytearray, lost: Callable[[], None]) -> None:
+    def send(self, target: Socket, out: bytearray, lost: Callable[[], None]) -> None:
         """Send ``out`` to a server; what does not fit is sent when there is room."""
         try:
-            sent = target.send(out) if isinstance(target, ssl.SSLSocket) else target.send(out, _NOW)
-        except (BlockingIOError, ssl.SSLWantWriteError):
+            sent = target.send(out, _NOW)
+        except BlockingIOError:
             sent = 0
         except OSError:
             lost()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
+import os
 import socket
-import ssl
 import struct
 from typing import TYPE_CHECKING
 
@@ -14,13 +12,14 @@ from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.direct import Direct
 from pgharness.proxy.server import auth
 from pgharness.proxy.server.flow import MOST
+from pgharness.proxy.server.secured import Secured, Socket
 from pgharness.proxy.server.startup import Startup
 
 if TYPE_CHECKING:
     from pgharness.proxy.server.proxy import Proxy
     from pgharness.proxy.server.upstream import Upstream
 
-_READ = 262144
+_READ = 65536
 _BUFFER = 8192
 _CLIENT_HELLO = b"\x16"
 
@@ -28,7 +27,7 @@ _CLIENT_HELLO = b"\x16"
 class Session:
     """A connection that somebody has opened to the proxy."""
 
-    def __init__(self, proxy: Proxy, opened: socket.socket) -> None:
+    def __init__(self, proxy: Proxy, opened: Socket) -> None:
         self.proxy = proxy
         self.socket = opened
         self.client: Client | None = None
@@ -72,15 +71,12 @@ class Session:
                 return
         try:
             data = self.socket.recv(_READ)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except BlockingIOError:
             return
         if not data:
             if self._rejected:  # it does not go on without TLS: the next one of its kind gets it
                 self.proxy.tls.wanted = True
             raise ConnectionResetError
-        pending = getattr(self.socket, "pending", None)
-        while pending is not None and pending():
-            data += self.socket.recv(_READ)
         self._data = self._data + data if self._data else data
         self._take()
 
@@ -96,7 +92,7 @@ class Session:
         while out:
             try:
                 sent = self.socket.send(out)
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            except BlockingIOError:
                 break
             if sent == len(out):
                 out.clear()
@@ -159,8 +155,7 @@ class Session:
         self.out += b"N"
 
     def _begin_tls(self, *, insists: bool = False) -> None:
-        context = self.proxy.tls.context()
-        if context is None:
+        if not self.proxy.tls.is_offered:
             if insists:
                 raise ConnectionResetError
             self.out += b"N"
@@ -168,24 +163,15 @@ class Session:
         if not insists:
             self.socket.send(b"S")
         self.proxy.unwatch(self)
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.socket = self.proxy.tls.secure(self.socket)
         self.proxy.watch(self)
         self._handshaking = True
 
     def close(self) -> None:
-        """Close it, as TLS has it where that is spoken."""
-        if isinstance(self.socket, ssl.SSLSocket) and not self._handshaking:
-            with contextlib.suppress(OSError, ValueError):
-                self.socket.unwrap()
         self.socket.close()
 
     def _shake_hands(self) -> None:
-        assert isinstance(self.socket, ssl.SSLSocket)  # noqa: S101 - wrapped before
-        try:
-            self.socket.do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return
-        self._handshaking = False
+        self._handshaking = not (isinstance(self.socket, Secured) and self.socket.shake_hands())
 
     def _begin(self, code: int, body: bytes) -> None:
         parameters = wire.startup_parameters(body)
@@ -197,11 +183,11 @@ class Session:
         self._startup = Startup.read(code, parameters)
         verifier = self.proxy.admission.verifier(self._startup.user)
         if isinstance(verifier, str):
-            self._password, self._salt = verifier, secrets.token_bytes(4)
+            self._password, self._salt = verifier, os.urandom(4)
             self.out += wire.message(b"R", struct.pack("!I", 5) + self._salt)
             self._take = self._md5
             return
-        binding = self.proxy.tls.binding if isinstance(self.socket, ssl.SSLSocket) else b""
+        binding = self.proxy.tls.binding if isinstance(self.socket, Secured) else b""
         self._login = auth.Server(verifier, binding)
         offered = [auth.SCRAM_PLUS, auth.SCRAM] if binding else [auth.SCRAM]
         names = b"".join(name.encode() + b"\x00" for name in offered) + b"\x00"

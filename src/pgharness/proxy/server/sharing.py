@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,13 @@ from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Restart
 from pgharness.proxy.core.settings import AUTHORIZATION, current
 from pgharness.proxy.server import catalogue, upstream
+from pgharness.proxy.server.secured import Socket
 from pgharness.proxy.server.upstream import Upstream
 
 if TYPE_CHECKING:
     from pgharness.proxy.server.proxy import Proxy
 
-_READ = 262144
+_READ = 65536
 _NOW = socket.MSG_DONTWAIT
 _CHARACTERISTICS = [f"default_transaction_{name}" for name in ("isolation", "read_only", "deferrable")]
 """What SET SESSION CHARACTERISTICS sets, and RESET ALL goes back from, without the server."""
@@ -108,12 +108,12 @@ class SharedConnection:
     def _readable(self, source: Any) -> None:
         self._take(source, _NOW)
 
-    def _take(self, source: socket.socket, flags: int) -> None:
+    def _take(self, source: Socket, flags: int) -> None:
         """Take what the server has sent; ``flags`` are those of recv, without `_NOW` it may wait a moment."""
         proxy = self._proxy
         try:
-            data = source.recv(_READ) if isinstance(source, ssl.SSLSocket) else source.recv(_READ, flags)
-        except (BlockingIOError, ssl.SSLWantReadError):
+            data = source.recv(_READ, flags)
+        except BlockingIOError:
             self.send()
             return
         except OSError:

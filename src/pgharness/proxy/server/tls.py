@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import shutil
-import ssl
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-_NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"
+from pgharness.proxy.server.secured import Secured, Socket
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Tls:
@@ -26,16 +23,35 @@ class Tls:
     def __init__(self, directory: str, packages: list[str], *, wanted: bool) -> None:
         self.wanted = wanted
         """Whether some client of this run insists on TLS; the others go without it, which is quicker."""
-        self._directory = Path(directory) if directory else None
+        self._directory = directory
         self._packages = packages
         self._context: ssl.SSLContext | None = None
         self._missing = False
         self.binding = b""
         """The hash of the certificate, to which SCRAM binds a login."""
 
-    def context(self) -> ssl.SSLContext | None:
-        """What to answer a client with that asks for TLS; None where no certificate can be made."""
+    @property
+    def is_offered(self) -> bool:
+        """Whether there is a certificate, or one can be made."""
+        return self._made() is not None
+
+    def secure(self, opened: Socket) -> Secured:
+        """``opened`` with the server's side of TLS before it, its handshake still to come.
+
+        Raises:
+            OSError: It is secured already, or there is no certificate.
+        """
+        context = self._made()
+        if context is None or isinstance(opened, Secured):
+            raise ConnectionResetError
+        return Secured(context.wrap_socket(opened, server_side=True, do_handshake_on_connect=False))
+
+    def _made(self) -> ssl.SSLContext | None:
         if self._context is None and not self._missing:
+            import ssl  # noqa: PLC0415 - only where a client asks for it
+
+            from pgharness.proxy.server.certificate import certificate  # noqa: PLC0415 - the same
+
             files = certificate(self._directory, self._packages)
             if files is None:
                 self._missing = True
@@ -48,49 +64,6 @@ class Tls:
             self.binding = hashlib.sha256(der).digest()
             self._context = context
         return self._context
-
-
-def certificate(directory: Path | None, packages: list[str]) -> tuple[Path, Path, Path] | None:
-    """The certificate, its key and its authority in ``directory``, made if they are not there.
-
-    None where the machine has neither ``openssl`` nor the package ``trustme``.
-    """
-    folder = directory or Path(tempfile.mkdtemp(prefix="pgharness-tls-"))
-    chain, key, authority = (folder / name for name in ("server.pem", "server.key", "authority.pem"))
-    if authority.exists():
-        return chain, key, authority
-    folder.mkdir(parents=True, exist_ok=True)
-    if (program := shutil.which("openssl")) is not None:
-        command = [
-            *(program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "30", "-subj", "/CN=localhost", "-addext", _NAMES),
-            *("-keyout", str(key), "-out", str(chain)),
-        ]
-        done = subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - words of our own
-        if done.returncode == 0:
-            authority.write_bytes(chain.read_bytes())
-            return chain, key, authority
-    return _by_trustme(chain, key, authority, packages)
-
-
-def _by_trustme(
-    chain: Path, key: Path, authority: Path, packages: list[str]
-) -> tuple[Path, Path, Path] | None:
-    before = list(sys.path)
-    sys.path += packages
-    try:
-        if importlib.util.find_spec("trustme") is None:
-            return None
-        import trustme  # noqa: PLC0415 - an extra
-
-        made = trustme.CA()
-        issued = made.issue_cert("localhost", "127.0.0.1", "::1")
-        chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-        key.write_bytes(issued.private_key_pem.bytes())
-        made.cert_pem.write_to_path(str(authority))
-    finally:
-        sys.path[:] = before
-    return chain, key, authority
 
 
 def _first(text: str) -> str:

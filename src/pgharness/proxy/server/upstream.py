@@ -6,12 +6,12 @@ import contextlib
 import dataclasses
 import os
 import socket
-import ssl
 import struct
 from collections.abc import Mapping
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.server import auth
+from pgharness.proxy.server.secured import Secured, Socket
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SOCKETS = (
@@ -43,7 +43,7 @@ class Target:
 class Upstream:
     """An open connection, ready for a query, and what the server has said of it."""
 
-    socket: socket.socket
+    socket: Socket
     pid: int
     secret: bytes
     reported: dict[str, str]
@@ -51,7 +51,7 @@ class Upstream:
 
     @property
     def tls(self) -> bool:
-        return isinstance(self.socket, ssl.SSLSocket)
+        return isinstance(self.socket, Secured)
 
     def ask(self, sql: str) -> list[list[bytes | None]]:
         """The rows of a query, waited for; not to be mixed with the loop's use of the socket.
@@ -91,7 +91,7 @@ class Upstream:
 class _Reader:
     """Reads whole messages from a blocking socket."""
 
-    def __init__(self, source: socket.socket) -> None:
+    def __init__(self, source: Socket) -> None:
         self._source = source
         self._data = b""
 
@@ -129,7 +129,7 @@ def connect(target: Target, database: str, parameters: Mapping[str, str] | None 
         raise
 
 
-def _open(target: Target) -> socket.socket:
+def _open(target: Target) -> Socket:
     if target.host.startswith("/"):
         opened = socket.socket(socket.AF_UNIX)
         opened.settimeout(target.timeout)
@@ -140,14 +140,16 @@ def _open(target: Target) -> socket.socket:
     if target.tls:
         opened.sendall(struct.pack("!II", 8, wire.SSL_REQUEST))
         if opened.recv(1) == b"S":
+            import ssl  # noqa: PLC0415 - only for a server that speaks it
+
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE  # as libpq's sslmode=prefer, which drivers have by default
-            opened = context.wrap_socket(opened, server_hostname=target.host)
+            return Secured(context.wrap_socket(opened, server_hostname=target.host))
     return opened
 
 
-def _log_in(opened: socket.socket, target: Target, database: str, parameters: Mapping[str, str]) -> Upstream:
+def _log_in(opened: Socket, target: Target, database: str, parameters: Mapping[str, str]) -> Upstream:
     first = {"user": target.user, "database": database, "client_encoding": "UTF8", **parameters}
     opened.sendall(wire.startup_message(first))
     reader = _Reader(opened)
@@ -168,9 +170,7 @@ def _log_in(opened: socket.socket, target: Target, database: str, parameters: Ma
             return made
 
 
-def _answer(
-    opened: socket.socket, target: Target, body: bytes, login: auth.Client | None
-) -> auth.Client | None:
+def _answer(opened: Socket, target: Target, body: bytes, login: auth.Client | None) -> auth.Client | None:
     (what,) = struct.unpack_from("!I", body)
     if what == 10:  # noqa: PLR2004 - SASL
         login = auth.Client(target.password)
@@ -188,7 +188,7 @@ def _answer(
     return login
 
 
-def cancel(target: Target, upstream: Upstream) -> socket.socket | None:
+def cancel(target: Target, upstream: Upstream) -> Socket | None:
     """Ask the server to cancel what runs on ``upstream``; the socket ends once the request has been taken."""
     try:
         opened = _open(dataclasses.replace(target, timeout=5.0))
