@@ -2,26 +2,23 @@
 
 `Server` runs the SQL that the stack of savepoints emits, over a set of keys instead of tables, and is as
 strict as PostgreSQL: a savepoint that does not exist, a command in a failed transaction, a write in a
-READ ONLY one are errors. `Connection` drives it as the links drive a driver. `Separate` is the truth that
-both are held against: a transaction with savepoints of its own for each connection.
+READ ONLY one are errors. `Joined` drives it as the proxy does for one client. `Separate` is the truth
+that both are held against: a transaction with savepoints of its own for each connection.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pgharness.isolation.link import LinkState
-from pgharness.isolation.statements import Statement, classify
-from pgharness.isolation.target import Target
-from pgharness.isolation.transaction import Transaction
+from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.stack import Stack
+from pgharness.proxy.core.transaction import Transaction
 
-READ = Statement("plain", writes=False)
-WRITE = Statement("plain", writes=True)
 DEFAULTS = {"work_mem": "4MB", "lock_timeout": "10s"}
-_SET_CONFIG = re.compile(r"set_config\('([^']*)', (?:'([^']*)'|current_setting\('([^']*)', true\)), true\)")
+_SET_CONFIG = re.compile(r"set_config\('([^']*)', '([^']*)', true\)")
 _COMMAND = re.compile(r"(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) (\w+)")
 
 
@@ -39,46 +36,31 @@ class State:
 
 
 class Server:
-    """One connection to PostgreSQL, as far as savepoints go."""
+    """One connection to PostgreSQL, in a transaction, as far as savepoints go."""
 
     def __init__(self) -> None:
         self.now = State()
         self.savepoints: list[tuple[str, State]] = []
-        self.begun = False
         self.aborted = False
-        self._placeholders: set[str] = set()
 
-    def execute(self, batch: str) -> None:
-        """Run a simple query of one or more commands.
+    def execute(self, commands: Iterable[str]) -> None:
+        """Run SQL of the harness's own.
 
         Raises:
-            ServerError: One of them is refused; the transaction has failed.
+            AssertionError: A command is refused, which it never may be.
         """
-        for command in batch.split("; "):
-            try:
-                self._run(command)
-            except ServerError:
-                self.aborted = True
-                raise
-
-    def _run(self, command: str) -> None:
-        if command == "BEGIN":
-            if self.begun:
-                raise ServerError("there is already a transaction in progress")
-            self.begun = True
-        elif not self.begun:
-            raise ServerError(f"{command} can only be used in transaction blocks")
-        elif self.aborted and not command.startswith("ROLLBACK TO "):
-            raise ServerError(f"current transaction is aborted, {command} ignored")
-        elif found := _COMMAND.fullmatch(command):
-            self._control(*found.groups())
-        elif command == "SET TRANSACTION READ ONLY":
-            self.now = dataclasses.replace(self.now, read_only=True)
-        elif command.startswith("SELECT set_config("):
-            for name, value, source in _SET_CONFIG.findall(command):
-                self._set(name, self.setting(source) if source else value)
-        else:
-            raise ServerError(f"syntax error at {command!r}")
+        for command in commands:
+            if self.aborted and not command.startswith("ROLLBACK TO "):
+                raise AssertionError(f"current transaction is aborted, {command} ignored")
+            if found := _COMMAND.fullmatch(command):
+                self._control(*found.groups())
+            elif command == "SET TRANSACTION READ ONLY":
+                self.now = dataclasses.replace(self.now, read_only=True)
+            elif command.startswith("SELECT pg_catalog.set_config("):
+                for name, value in _SET_CONFIG.findall(command):
+                    self._set(name, value)
+            else:
+                raise AssertionError(f"syntax error at {command!r}")
 
     def _control(self, verb: str, name: str) -> None:
         if verb == "SAVEPOINT":
@@ -86,7 +68,7 @@ class Server:
             return
         names = [saved for saved, _ in self.savepoints]
         if name not in names:
-            raise ServerError(f'savepoint "{name}" does not exist')
+            raise AssertionError(f'savepoint "{name}" does not exist')
         index = len(names) - 1 - names[::-1].index(name)
         state = self.savepoints[index][1]
         if verb == "ROLLBACK TO SAVEPOINT":
@@ -98,12 +80,11 @@ class Server:
             self.now = dataclasses.replace(self.now, read_only=state.read_only)
 
     def setting(self, name: str) -> str:
-        """As current_setting(name, true); a setting that was rolled back is empty."""
-        return self.now.settings.get(name, "")
+        return self.now.settings[name]
 
     def _set(self, name: str, value: str) -> None:
         if name in DEFAULTS and not value:
-            raise ServerError(f'invalid value for parameter "{name}": "{value}"')
+            raise AssertionError(f'invalid value for parameter "{name}": "{value}"')
         self.now = dataclasses.replace(self.now, settings={**self.now.settings, name: value})
 
     def insert(self, key: int) -> None:
@@ -113,7 +94,7 @@ class Server:
             raise ServerError("cannot execute INSERT in a read-only transaction")
         self.now = dataclasses.replace(self.now, keys=self.now.keys | {key})
 
-    def set_local(self, name: str, value: str) -> None:
+    def set(self, name: str, value: str) -> None:
         self.check()
         self._set(name, value)
 
@@ -123,77 +104,85 @@ class Server:
         raise ServerError("division by zero")
 
     def check(self) -> None:
-        if self.aborted or not self.begun:
-            raise AssertionError("a statement was sent into a failed transaction, or outside one")
+        if self.aborted:
+            raise AssertionError("a statement was sent into a failed transaction")
 
 
-class Connection:
-    """A virtual connection: its calls of `LinkState` are those of the drivers' links."""
+class Place:
+    """Where a transaction began."""
 
-    def __init__(self, name: str, server: Server, state: LinkState, settings: Mapping[str, str]) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
+
+    def began(self, text: str) -> None: ...
+
+
+class Joined:
+    """A client of the shared connection: it calls the stack as the proxy does."""
+
+    def __init__(self, name: str, server: Server, stack: Stack, settings: Mapping[str, str]) -> None:
         self.name = name
         self.server = server
-        self.state = state
+        self.stack = stack
         self.settings = settings
         self.transaction: Transaction | None = None
 
     def begin(self, *, read_only: bool, snapshot: str) -> None:
         self.transaction = Transaction(
-            self.name, read_only=read_only, snapshot=snapshot, settings=self.settings
+            Place(self.name), read_only=read_only, snapshot=snapshot, settings=self.settings
         )
 
-    def run(self, statement: Statement, call: Callable[[Server], None], setting: str = "") -> None:
-        """A plain statement.
+    def run(
+        self,
+        call: Callable[[Server], None],
+        *,
+        writes: bool = False,
+        sets: Mapping[str, str] | None = None,
+        local: bool = True,
+    ) -> None:
+        """A plain statement, which may set parameters.
 
         Raises:
             ServerError: The statement failed, as it would have on a connection of its own.
+            Refused: It is not sent.
         """
         transaction = self._running()
-        self._send(self.state.before(transaction, statement, setting))
+        self.server.execute(self.stack.before(transaction, writes=writes or sets is not None))
         try:
             call(self.server)
         except ServerError:
-            self.state.failed(transaction)
+            self.stack.failed(transaction)
             raise
+        if sets is not None:
+            self.stack.changed(transaction, sets, local=local)
 
-    def control(self, text: str) -> None:
+    def control(self, verb: str, label: str) -> None:
         """SAVEPOINT, RELEASE or ROLLBACK TO of the application."""
-        statement = classify(text)
-        transaction = self._running(failed=statement.kind == "rollback to")
-        sql = self.state.control(transaction, statement)
-        if sql is None:
-            raise ServerError(f'savepoint "{statement.name}" does not exist')
-        self._send(sql)
+        transaction = self._running(failed=verb == "back")
+        if verb == "save":
+            self.server.execute(self.stack.savepoint(transaction, label))
+            return
+        found = (self.stack.rollback_to if verb == "back" else self.stack.release_to)(transaction, label)
+        if not found:
+            self.stack.failed(transaction, on_server=False)
+            raise ServerError(f'savepoint "{label}" does not exist')
 
     def end(self, *, commit: bool) -> None:
         transaction, self.transaction = self.transaction, None
         assert transaction is not None
-        if commit:
-            self.state.commit(transaction)
-        else:
-            self.state.rollback(transaction)
+        if not commit:
+            self.stack.rollback(transaction)
+        elif self.stack.commit(transaction):
+            self.settings = transaction.settings
 
     def _running(self, *, failed: bool = False) -> Transaction:
         assert self.transaction is not None
         if self.transaction.failed and not failed:
             raise ServerError("current transaction is aborted")
         return self.transaction
-
-    def _send(self, sql: str) -> None:
-        if sql:
-            try:
-                self.server.execute(sql)
-            except ServerError as error:
-                raise AssertionError(f"the harness's own SQL was refused: {sql}") from error
-
-
-def link_state(test: str = "test_x") -> LinkState:
-    """The bookkeeping of a link that connects to nothing."""
-    target = Target(host="", port=0, user="", password="", database="", lock_timeout=1.0)
-    state = LinkState(target)
-    state.defaults.update(DEFAULTS)
-    state.stack.test = test
-    return state
 
 
 @dataclasses.dataclass(slots=True)
@@ -203,6 +192,7 @@ class Level:
     label: str
     keys: list[int] = dataclasses.field(default_factory=list)
     settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    local: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Separate:
@@ -210,7 +200,7 @@ class Separate:
 
     def __init__(self, committed: set[int], settings: Mapping[str, str]) -> None:
         self.committed = committed
-        self.settings = settings
+        self.settings = dict(settings)
         self.levels: list[Level] = []
         self.read_only = False
         self.failed = False
@@ -220,15 +210,26 @@ class Separate:
         """What the open transaction has written."""
         return {key for level in self.levels for key in level.keys}
 
+    @property
+    def doomed(self) -> list[int]:
+        """What a failed transaction can only undo: all, or what it has written since its last savepoint."""
+        return list(self.levels[-1].keys) if len(self.levels) > 1 else sorted(self.keys)
+
     def setting(self, name: str) -> str:
         found = {**DEFAULTS, **self.settings}
         for level in self.levels:
             found.update(level.settings)
+            found.update(level.local)
         return found[name]
 
-    @property
-    def sets_locally(self) -> bool:
-        return any(level.settings for level in self.levels)
+    def set(self, name: str, value: str, *, local: bool) -> None:
+        level = self.levels[-1]
+        if local:
+            level.local[name] = value
+            return
+        level.settings[name] = value
+        for each in self.levels:  # what the session sets ends what was set for the transaction alone
+            each.local.pop(name, None)
 
     def begin(self, *, read_only: bool) -> None:
         self.levels, self.read_only, self.failed = [Level("")], read_only, False
@@ -241,38 +242,43 @@ class Separate:
         self.levels[-1].keys.append(key)
         return True
 
-    def control(self, text: str) -> tuple[bool, list[int]]:
+    def control(self, verb: str, label: str) -> tuple[bool, list[int]]:
         """Whether the server obeys, and the keys that are undone by it."""
-        statement = classify(text)
-        if self.failed and statement.kind != "rollback to":
+        if self.failed and verb != "back":
             return False, []
-        if statement.kind == "savepoint":
-            self.levels.append(Level(statement.name))
+        if verb == "save":
+            self.levels.append(Level(label))
             return True, []
-        found = [n for n, level in enumerate(self.levels) if n and level.label == statement.name]
+        found = [n for n, level in enumerate(self.levels) if n and level.label == label]
         if not found:
             self.failed = True
             return False, []
         above = self.levels[found[-1] :]
         del self.levels[found[-1] :]
-        if statement.kind == "rollback to":
+        if verb == "back":
             self.failed = False
-            self.levels.append(Level(statement.name))
+            self.levels.append(Level(label))
             return True, [key for level in above for key in level.keys]
         for level in above:
             self.levels[-1].keys += level.keys
             self.levels[-1].settings.update(level.settings)
+            self.levels[-1].local.update(level.local)
         return True, []
 
     def end(self, *, commit: bool) -> list[int]:
         """The keys that are undone."""
         keys = sorted(self.keys)
         kept = commit and not self.failed
-        self.levels, self.failed = [], False
         if kept:
             self.committed.update(keys)
+            for level in self.levels:
+                self.settings.update(level.settings)
+        self.levels, self.failed = [], False
         return [] if kept else keys
 
 
 def transaction(name: str, **options: Any) -> Transaction:
-    return Transaction(f"{name}.py:1 in {name}", **options)
+    return Transaction(Place(f"{name}.py:1 in {name}"), **options)
+
+
+__all__ = ["Joined", "Refused", "Separate", "Server", "ServerError", "transaction"]

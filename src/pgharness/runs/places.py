@@ -26,6 +26,7 @@ from pgharness.runs import pools, tasks
 from pgharness.runs.origin import Place, place
 from pgharness.schema.clock import SETTING
 
+_MOST_PLACES = 4096
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"
 _INSISTS = re.compile(r"(require|verify-ca|verify-full|true)$", re.IGNORECASE)
 
@@ -90,8 +91,6 @@ class Places:
         """Begin a test, or a module or class, or go on with one."""
         self.test, self.isolation = test, isolation
         self.tasks = weakref.WeakSet()
-        if not test:
-            self._places.clear()
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -119,7 +118,8 @@ class Places:
             return
         is_async = driver is not connection
         loop = self._pools.add(driver) if is_async else None
-        record.info[self._key] = _Opened(_process(driver), loop)
+        opened = record.info[self._key] = _Opened(_process(driver), loop)
+        self._note_place(opened)
 
     def _leads_here(self, driver: Any) -> bool:
         """Whether a connection that an engine's own ``creator`` has made goes to the proxy."""
@@ -144,11 +144,16 @@ class Places:
         opened: _Opened | None = connection.info.get(self._key)
         if opened is None:
             return
+        self._note_place(opened)
+        if self._clock and self.isolation == "database":  # a shared transaction is told by the proxy
+            connection.exec_driver_sql(f"SELECT set_config('{SETTING}', '{now()}', true)")
+
+    def _note_place(self, opened: _Opened) -> None:
         found = place()
         if found is not None:
             self._places[opened.pid] = found
-        if self._clock and self.isolation == "database":  # a shared transaction is told by the proxy
-            connection.exec_driver_sql(f"SELECT set_config('{SETTING}', '{now()}', true)")
+            if len(self._places) > _MOST_PLACES:
+                del self._places[next(iter(self._places))]  # that of a connection long gone
 
     def _failed(self, context: ExceptionContext) -> None:
         """Name both sides where a connection of its own has waited for a lock in vain."""

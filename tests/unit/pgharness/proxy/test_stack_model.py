@@ -8,16 +8,17 @@ from collections.abc import Callable
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
-from pgharness.errors import IsolationError
-from tests.support.savepoint_model import READ, WRITE, Connection, Separate, Server, ServerError, link_state
+from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.stack import Stack
+from tests.support.savepoint_model import DEFAULTS, Joined, Separate, Server, ServerError
 
 CONTROL = {
-    "save a": "SAVEPOINT a",
-    "save b": 'savepoint "b"',
-    "release a": "RELEASE SAVEPOINT A",
-    "release b": "RELEASE b",
-    "back a": "ROLLBACK TO SAVEPOINT a",
-    "back b": "ROLLBACK TO b",
+    "save a": ("save", "a"),
+    "save b": ("save", "b"),
+    "release a": ("release", "a"),
+    "release b": ("release", "b"),
+    "back a": ("back", "a"),
+    "back b": ("back", "b"),
 }
 WRITES_AND_CONTROL = (
     "insert",
@@ -47,11 +48,11 @@ class World:
     def __init__(self, actors: list[str]) -> None:
         self.actors = actors
         self.server = Server()
-        self.state = link_state()
+        self.stack = Stack(DEFAULTS)
         self.committed: set[int] = set()
         values = [{"work_mem": actor} if actor.endswith("MB") else {} for actor in actors]
         self.joined = [
-            Connection(f"actor {n}", self.server, self.state, value) for n, value in enumerate(values)
+            Joined(f"actor {n}", self.server, self.stack, value) for n, value in enumerate(values)
         ]
         self.separate = [Separate(self.committed, value) for value in values]
         self.seen: dict[int, frozenset[int]] = {}
@@ -62,7 +63,7 @@ class World:
         """One step of one actor.
 
         Raises:
-            IsolationError: The transaction has diverged, and says so.
+            Refused: The transaction has diverged, and says so.
         """
         actor %= len(self.actors)
         joined, separate = self.joined[actor], self.separate[actor]
@@ -73,15 +74,15 @@ class World:
             kind = self.actors[actor]
             joined.begin(read_only=kind == "read only", snapshot=kind if kind == "SERIALIZABLE" else "")
             separate.begin(read_only=kind == "read only")
-        diverged = self.state.stack.diverged
+        diverged = self.stack.diverged
         try:
             undone = self.perform(actor, action)
-        except IsolationError as error:
-            if error is self.state.stack.diverged:
+        except Refused as error:
+            if error is self.stack.diverged:
                 raise
-            self.check_refusal(actor, error)
+            assert (error.kind, self.actors[actor]) == ("stale_snapshot", "SERIALIZABLE")
             return
-        if self.state.stack.diverged is not diverged and self.exact:
+        if self.stack.diverged is not diverged and self.exact:
             assert any(key > min(undone, default=self.number) for key in self.others(actor)), (
                 "no need to diverge"
             )
@@ -95,37 +96,40 @@ class World:
             joined.end(commit=action == "commit")
             return separate.end(commit=action == "commit")
         if action in CONTROL:
-            obeyed = self.obeys(lambda: joined.control(CONTROL[action]))
-            expected, undone = separate.control(CONTROL[action])
+            obeyed = self.obeys(lambda: joined.control(*CONTROL[action]))
+            expected, undone = separate.control(*CONTROL[action])
             assert obeyed == expected
-            return undone
-        self.statement(actor, action)
-        return []
+            return undone if obeyed else separate.doomed
+        return [] if self.statement(actor, action) else separate.doomed
 
-    def statement(self, actor: int, action: str) -> None:
+    def statement(self, actor: int, action: str) -> bool:
+        """Whether the server has done it."""
         joined, separate, number = self.joined[actor], self.separate[actor], self.number
         if action == "insert":
-            done = self.obeys(lambda: joined.run(WRITE, lambda server: server.insert(number)))
+            done = self.obeys(lambda: joined.run(lambda server: server.insert(number), writes=True))
             assert done == separate.insert(number)
-        elif action == "set local":
+        elif action in ("set", "set local"):
             self.exact = False
-            value = f"{number}kB"
+            values, local = {"work_mem": f"{number}kB"}, action == "set local"
             done = self.obeys(
-                lambda: joined.run(READ, lambda server: server.set_local("work_mem", value), "work_mem")
+                lambda: joined.run(
+                    lambda server: server.set("work_mem", values["work_mem"]), sets=values, local=local
+                )
             )
-            if done:
-                separate.levels[-1].settings["work_mem"] = value
             assert done != separate.failed
+            if done:
+                separate.set("work_mem", values["work_mem"], local=local)
         elif action == "read":
-            done = self.obeys(lambda: joined.run(READ, lambda server: server.check()))
+            done = self.obeys(lambda: joined.run(lambda server: server.check()))
             assert done != separate.failed
         else:
-            statement = READ if action == "fail reading" else WRITE
-            done = self.obeys(lambda: joined.run(statement, lambda server: server.fail()))
+            writes = action == "fail writing"
+            done = self.obeys(lambda: joined.run(lambda server: server.fail(), writes=writes))
             assert not done
             separate.failed = True
         if done:
             self.check_view(actor)
+        return done
 
     def obeys(self, call: Callable[[], None]) -> bool:
         try:
@@ -150,30 +154,17 @@ class World:
             assert keys - separate.keys <= self.seen.setdefault(actor, keys - separate.keys)
 
     def check_stack(self) -> None:
-        stack = self.state.stack
-        if not stack.pending:
-            assert stack.aborted == self.server.aborted
-            mine = [one.name for one in stack.savepoints]
-            assert [*(["pgh_test"] if self.state.begun else []), *mine] == [
-                name for name, _ in self.server.savepoints
-            ]
-
-    def check_refusal(self, actor: int, error: IsolationError) -> None:
-        """A refusal that leaves everything as it was."""
-        others = [one for n, one in enumerate(self.separate) if n != actor]
-        if "for itself alone" in error.failed:
-            assert any(one.sets_locally for one in others)
-        else:
-            assert self.actors[actor] == "SERIALIZABLE"
-            assert "goes on after others have written" in error.failed
+        if not self.stack.pending:
+            assert self.stack.aborted == self.server.aborted
+            assert [one.name for one in self.stack.savepoints] == [name for name, _ in self.server.savepoints]
 
     def finish(self, ends: list[bool]) -> None:
         """End what is open, and look at what is left."""
         for actor, commit in zip(range(len(self.actors)), ends, strict=False):
             self.step(actor, "commit" if commit else "rollback")
-        observer = Connection("the observer", self.server, self.state, {})
+        observer = Joined("the observer", self.server, self.stack, {})
         observer.begin(read_only=False, snapshot="")
-        observer.run(READ, lambda server: server.check())
+        observer.run(lambda server: server.check())
         assert self.server.now.keys == self.committed
         assert self.server.setting("work_mem") == "4MB"
 
@@ -185,12 +176,12 @@ def play(actors: list[str], program: Program, ends: list[bool]) -> None:
         for actor, action in program:
             world.step(actor, action)
         world.finish(ends)
-    except IsolationError as error:
-        if error is not world.state.stack.diverged:
+    except Refused as error:
+        if error is not world.stack.diverged:
             raise
         event("diverged")
     else:
-        assert world.state.stack.diverged is None
+        assert world.stack.diverged is None
         event("as on separate connections")
 
 
@@ -211,6 +202,6 @@ def test_transactions_and_savepoints(actors: list[str], program: Program, ends: 
 
 
 @examples
-@given(actors=kinds, program=programs((*WRITES_AND_CONTROL, "set local")), ends=ends)
+@given(actors=kinds, program=programs((*WRITES_AND_CONTROL, "set", "set local")), ends=ends)
 def test_read_only_settings_and_snapshots(actors: list[str], program: Program, ends: list[bool]) -> None:
     play(actors, program, ends)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pgharness.isolation.stack import Stack
-from pgharness.isolation.transaction import Transaction
-from tests.support.savepoint_model import READ, WRITE, transaction
+from pgharness.proxy.core.stack import Stack
+from tests.support.savepoint_model import transaction
+from tests.unit.pgharness.proxy.test_stack import read, write
 
 a, b = "a", "b"
 
@@ -16,24 +14,28 @@ def test_nested_savepoints_of_one_transaction(stack: Stack) -> None:
 
     assert stack.savepoint(one, "s") == ["SAVEPOINT pgh_1", "SAVEPOINT pgh_2"]
     assert stack.savepoint(one, "t") == ["SAVEPOINT pgh_3"]
-    assert stack.rollback_to(one, "t") == ["ROLLBACK TO SAVEPOINT pgh_3"]
-    assert stack.release_to(one, "s") == ["RELEASE SAVEPOINT pgh_2"]
-    assert stack.release_to(one, "t") is None
+    assert stack.rollback_to(one, "t") is True
+    assert stack.take_pending() == ["ROLLBACK TO SAVEPOINT pgh_3"]
+    assert stack.release_to(one, "s") is True
+    assert stack.take_pending() == ["RELEASE SAVEPOINT pgh_2"]
+    assert stack.release_to(one, "t") is False
 
 
 def test_two_transactions_may_use_the_same_label(stack: Stack) -> None:
     one, other = transaction(a), transaction(b)
     stack.savepoint(one, "s")
-    stack.before(one, WRITE)
+    write(stack, one)
     assert stack.savepoint(other, "s") == ["SAVEPOINT pgh_3", "SAVEPOINT pgh_4"]
 
-    assert stack.rollback_to(one, "s") == [
+    assert stack.rollback_to(one, "s")
+    assert stack.take_pending() == [
         "ROLLBACK TO SAVEPOINT pgh_2",
         "SAVEPOINT pgh_3",
         "SAVEPOINT pgh_4",
     ]
-    assert stack.release_to(other, "s") == ["RELEASE SAVEPOINT pgh_4"]
-    assert stack.release_to(other, "s") is None
+    assert stack.release_to(other, "s")
+    assert stack.take_pending() == ["RELEASE SAVEPOINT pgh_4"]
+    assert not stack.release_to(other, "s")
 
 
 def test_a_label_hides_an_earlier_one_of_the_same_name(stack: Stack) -> None:
@@ -41,85 +43,81 @@ def test_a_label_hides_an_earlier_one_of_the_same_name(stack: Stack) -> None:
     stack.savepoint(one, "s")
     stack.savepoint(one, "s")
 
-    assert stack.release_to(one, "s") == ["RELEASE SAVEPOINT pgh_3"]
-    assert stack.rollback_to(one, "s") == ["ROLLBACK TO SAVEPOINT pgh_2"]
+    assert stack.release_to(one, "s")
+    assert stack.take_pending() == ["RELEASE SAVEPOINT pgh_3"]
+    assert stack.rollback_to(one, "s")
+    assert stack.take_pending() == ["ROLLBACK TO SAVEPOINT pgh_2"]
 
 
 def test_rollback_to_heals_a_failed_transaction(stack: Stack) -> None:
     one = transaction(a)
     stack.savepoint(one, "s")
-    stack.before(one, WRITE)
+    write(stack, one)
     stack.failed(one)
+    assert stack.pending == ["ROLLBACK TO SAVEPOINT pgh_2"]
 
-    assert stack.rollback_to(one, "s") == ["ROLLBACK TO SAVEPOINT pgh_2"]
+    assert stack.rollback_to(one, "s")
     assert (one.failed, stack.aborted) == (False, False)
-    assert stack.before(one, WRITE) == []
+    stack.take_pending()
+    assert write(stack, one) == []
 
 
 def test_rollback_to_spares_others_and_forgets_the_labels_above(stack: Stack) -> None:
     one, other = transaction(a), transaction(b)
     stack.savepoint(one, "s")
     stack.savepoint(one, "t")
-    stack.before(other, WRITE)
-    stack.before(one, WRITE)
+    write(stack, other)
+    write(stack, one)
 
-    assert stack.rollback_to(one, "s") == ["ROLLBACK TO SAVEPOINT pgh_5", "RELEASE SAVEPOINT pgh_5"]
-    assert stack.rollback_to(one, "t") is None
+    assert stack.rollback_to(one, "s")
+    assert stack.take_pending()[0] == "ROLLBACK TO SAVEPOINT pgh_5"
+    assert not stack.rollback_to(one, "t")
     assert stack.diverged is None
 
 
 def test_released_work_is_not_mixed_with_what_others_have_committed(stack: Stack) -> None:
     one, other = transaction(a), transaction(b)
     stack.savepoint(one, "s")
-    stack.before(other, WRITE)
+    write(stack, other)
     stack.commit(other)
-    stack.before(one, WRITE)
-    assert stack.release_to(one, "s") == []
+    write(stack, one)
+    assert stack.release_to(one, "s")
+    assert stack.take_pending() == []
 
     stack.rollback(one)
 
     assert stack.diverged is None
-    assert stack.pending == [
-        "ROLLBACK TO SAVEPOINT pgh_4",
-        "RELEASE SAVEPOINT pgh_4",
-        "RELEASE SAVEPOINT pgh_1",
-    ]
+    assert stack.pending == ["ROLLBACK TO SAVEPOINT pgh_4", "RELEASE SAVEPOINT pgh_1"]
 
 
 def test_released_work_is_not_mixed_with_that_of_an_open_transaction(stack: Stack) -> None:
     one, other = transaction(a), transaction(b)
     stack.savepoint(one, "s")
-    stack.before(other, WRITE)
-    stack.before(one, WRITE)
-    assert stack.release_to(one, "s") == []
+    write(stack, other)
+    write(stack, one)
+    assert stack.release_to(one, "s")
+    assert stack.take_pending() == []
 
     stack.rollback(one)
 
     assert stack.diverged is None
-    assert stack.pending == ["ROLLBACK TO SAVEPOINT pgh_4", "RELEASE SAVEPOINT pgh_4"]
-
-
-@pytest.mark.parametrize(("value", "expected"), [("on", True), ("TRUE", True), ("off", False)])
-def test_a_connection_may_make_its_transactions_read_only(value: str, expected: bool) -> None:
-    made = Transaction("a.py:1 in a", settings={"default_transaction_read_only": value})
-
-    assert made.read_only is expected
+    assert stack.pending == ["ROLLBACK TO SAVEPOINT pgh_4"]
 
 
 def test_a_read_only_transaction_gives_its_place_up(stack: Stack) -> None:
     reader, writer = transaction(a, read_only=True), transaction(b)
 
-    assert stack.before(reader, READ) == ["SAVEPOINT pgh_1", "SET TRANSACTION READ ONLY"]
-    assert stack.before(writer, WRITE) == ["RELEASE SAVEPOINT pgh_1", "SAVEPOINT pgh_2"]
-    assert stack.before(reader, READ) == ["SAVEPOINT pgh_3", "SET TRANSACTION READ ONLY"]
+    assert read(stack, reader) == ["SAVEPOINT pgh_1", "SET TRANSACTION READ ONLY"]
+    assert write(stack, writer) == ["RELEASE SAVEPOINT pgh_1", "SAVEPOINT pgh_2"]
+    assert read(stack, reader) == ["SAVEPOINT pgh_3", "SET TRANSACTION READ ONLY"]
 
 
 def test_a_read_only_transaction_that_has_failed_gives_its_place_up_too(stack: Stack) -> None:
     reader, writer = transaction(a, read_only=True), transaction(b)
-    stack.before(reader, WRITE)
+    write(stack, reader)
     stack.failed(reader)
 
-    assert stack.before(writer, WRITE) == [
+    assert write(stack, writer) == [
         "ROLLBACK TO SAVEPOINT pgh_1",
         "RELEASE SAVEPOINT pgh_1",
         "SAVEPOINT pgh_2",
@@ -129,13 +127,14 @@ def test_a_read_only_transaction_that_has_failed_gives_its_place_up_too(stack: S
 def test_a_read_only_transaction_keeps_its_labels(stack: Stack) -> None:
     reader, writer = transaction(a, read_only=True), transaction(b)
     stack.savepoint(reader, "s")
-    stack.before(writer, WRITE)
+    write(stack, writer)
 
-    assert stack.rollback_to(reader, "s") == [
+    assert stack.rollback_to(reader, "s")
+    assert stack.take_pending() == [
         "SAVEPOINT pgh_4",
         "SET TRANSACTION READ ONLY",
         "SAVEPOINT pgh_5",
         "SET TRANSACTION READ ONLY",
         "ROLLBACK TO SAVEPOINT pgh_5",
     ]
-    assert stack.release_to(reader, "t") is None
+    assert not stack.release_to(reader, "t")
