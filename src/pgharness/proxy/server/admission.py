@@ -124,16 +124,20 @@ class Admission:
         Raises:
             ConnectError: It refuses them.
         """
-        tried = upstream.connect(self._proxy.target, database, own)
-        try:
-            values = tried.ask(current(own))[0] if own else []
-        finally:
-            tried.close()
-        settings = {name: (value or b"").decode() for name, value in zip(own, values, strict=True)}
+        reported, settings = self._values(database, own, own)
+        if unknown := {name: "" for name in settings if name not in self._proxy.shared.defaults}:
+            _, defaults = self._values(database, {}, unknown)
+            self._proxy.shared.defaults.update(defaults)
         if settings.get("client_encoding") == "UTF8":  # that of every connection of the proxy's
             del settings["client_encoding"]
-        reported = tried.reported
         if user != self._proxy.target.user:
             settings[AUTHORIZATION] = user
             reported = {**reported, "session_authorization": user, "is_superuser": "off"}
         return settings, reported
+
+    def _values(self, database: str, own: Settings, names: Settings) -> tuple[Settings, Settings]:
+        """What a connection that is begun with ``own`` reports, and its values of ``names``."""
+        with contextlib.closing(upstream.connect(self._proxy.target, database, own)) as opened:
+            values = opened.ask(current(names))[0] if names else []
+        found = {name: (value or b"").decode() for name, value in zip(names, values, strict=True)}
+        return opened.reported, found
