@@ -172,7 +172,8 @@ class Shared:
         for statement in step.statements:
             self.sending.examine(statement, part)
         if len(step.statements) == 1:
-            text = self.effects.rewritten(client, step.statements[0], text)
+            statement = step.statements[0]
+            text = self.effects.rewritten(client, statement, text, statement.start - step.start)
         part.sent += wire.query(text)
         part.offset = step.start
         part.simple = True
@@ -237,7 +238,7 @@ class Shared:
     def connect(self, facts: Facts, defaults: dict[str, str]) -> None:
         """A new connection is there, on which nothing has been sent."""
         self.facts = facts
-        self.defaults = dict(defaults)
+        self.defaults = {**self.defaults, **defaults}
         self.channel = Channel(self.failures.refine)
         self._forget_connection()
         if not self.scope.id:
