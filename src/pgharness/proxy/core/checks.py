@@ -65,6 +65,7 @@ def _check_locks(
         for taker in mine if statement.unlock_all else mine[-1:]:
             scope.session_locks.remove(taker)
     wanted = {f"rows of {table}" for table in statement.read_tables} if statement.row_locks else set()
+    wanted |= {f"table {table}" for table in statement.locked_tables}
     if statement.advisory:
         wanted.add(_ADVISORY)
     if not wanted:

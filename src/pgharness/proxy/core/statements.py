@@ -51,6 +51,7 @@ class Statement:
         changed_tables: The tables that it names as changed, without their schema.
         read_tables: Those that it reads; the table of an UPDATE or DELETE is in both.
         row_locks: FOR UPDATE and its kin.
+        locked_tables: What LOCK keeps from others that want the same.
         skips: It does without a lock that another holds: SKIP LOCKED, NOWAIT and the functions that try.
         locks: A call takes an advisory lock for the session; ``unlocks``: one gives such locks back;
             ``advisory``: one has to do with advisory locks of any kind.
@@ -87,6 +88,7 @@ class Statement:
     changed_tables: frozenset[str] = frozenset()
     read_tables: frozenset[str] = frozenset()
     row_locks: bool = False
+    locked_tables: frozenset[str] = frozenset()
     skips: bool = False
     locks: bool = False
     unlocks: bool = False

@@ -34,6 +34,8 @@ _SESSION_LOCKS = frozenset(
 _UNLOCKS = frozenset(("pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all"))
 _ADVISORY = _UNLOCKS | _SESSION_LOCKS | {name.replace("_lock", "_xact_lock") for name in _SESSION_LOCKS}
 _TRIES = frozenset(name for name in _ADVISORY if "_try_" in name)
+_COMPATIBLE = tuple(f"in {mode} mode" for mode in ("access share", "row share", "row exclusive", "share"))
+"""The modes of LOCK that two transactions can have at once."""
 _SPECIAL = _ADVISORY | {"set_config", "pg_notify", "pg_terminate_backend", "pg_backend_pid"}
 
 
@@ -59,6 +61,8 @@ def effects(piece: Piece, kind: str, inner: int, *, analyzes: bool) -> Fields:
         "skips": _skips(piece, words, row_locks=row_locks),
         **ddl(piece, into),
     }
+    if marks[0] == "lock":
+        fields["locked_tables"] = _locked(piece)
     if not words.isdisjoint(_SPECIAL):
         fields |= _called(piece, words)
     return fields | _done(piece, words) if kind == "do" else fields
@@ -100,6 +104,20 @@ def _locks_rows(piece: Piece) -> bool:
         if (one, two, three) == ("no", "key", "update"):
             return True
     return False
+
+
+def _locked(piece: Piece) -> frozenset[str]:
+    """The tables that LOCK keeps to itself: in a mode that two cannot have at once."""
+    marks, found = piece.marks, set[str]()
+    at = 2 if marks[1] == "table" else 1
+    while at < len(piece.tokens):
+        name, at = piece.qualified(at + (marks[at] == "only"))
+        found.add(name)
+        at += marks[at : at + 1] == ["*"]
+        if marks[at : at + 1] != [","]:
+            break
+        at += 1
+    return frozenset() if " ".join(marks[at:]).startswith(_COMPATIBLE) else frozenset(found - {""})
 
 
 def _skips(piece: Piece, words: frozenset[str], *, row_locks: bool) -> bool:
