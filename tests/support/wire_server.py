@@ -15,6 +15,8 @@ from pgharness.proxy.core import wire
 from tests.support.wire_session import Session, SqlError
 from tests.support.wire_sql import Answer, check, columns, execute, split
 
+_NAME = r'("[^"]+"|\w+)'
+
 
 @dataclasses.dataclass
 class _Prepared:
@@ -118,18 +120,18 @@ class WireServer:
 
     def _answer(self, sql: str, values: list[bytes | None]) -> Answer:
         before = self.session.depth
-        if (found := re.fullmatch(r"PREPARE (\S+) AS (.+)", sql)) is not None:
+        if (found := re.fullmatch(rf"PREPARE {_NAME} AS (.+)", sql)) is not None:
             self.session.usable()
             if _name(found[1]) in self.prepared:
                 raise SqlError("42P05", f'prepared statement "{_name(found[1])}" already exists')
             self.prepared[_name(found[1])] = _Prepared(found[2], b"")
             return Answer("PREPARE")
-        if (found := re.fullmatch(r"EXECUTE (\S+)", sql)) is not None:
+        if (found := re.fullmatch(rf"EXECUTE {_NAME}", sql)) is not None:
             self.session.usable()
             return execute(self.session, self._statement(_name(found[1])).sql, values)
-        if (found := re.fullmatch(r"DECLARE (\S+) CURSOR FOR (.+)", sql)) is not None:
+        if (found := re.fullmatch(rf"DECLARE {_NAME} CURSOR FOR (.+)", sql)) is not None:
             return self._declare(_name(found[1]), found[2])
-        if (found := re.fullmatch(r"(FETCH|CLOSE) (\S+)", sql)) is not None:
+        if (found := re.fullmatch(rf"(FETCH|CLOSE) {_NAME}", sql)) is not None:
             return self._cursor(found[1], _name(found[2]))
         answer = execute(self.session, sql, values)
         if self.session.depth < before:

@@ -190,7 +190,6 @@ def _plain(tag: str) -> _Run:
     return lambda _session, _found, _values: Answer(tag)
 
 
-_NAMED = r'(\w+|"[^"]+")'
 _STATEMENTS: list[tuple[str, _Run]] = [
     (r"BEGIN( READ ONLY)?", _begin),
     (r"SAVEPOINT (\w+)", _savepoint),
@@ -207,7 +206,7 @@ _STATEMENTS: list[tuple[str, _Run]] = [
     (r"SELECT x FROM (\w+)", _table),
     (r"SELECT 1/0( AS \w+)?", _divide),
     (r"SELECT noisy\(\)", _noisy),
-    (r"SELECT \w+\(\)", _function),
+    (r"SELECT \w+\(\d*\)", _function),
     (r"INSERT INTO (\w+) VALUES \((\d+|\$1)\)( RETURNING x)?", _insert),
     (r"UPDATE child SET .*", _adopt),
     (r"COPY t (FROM STDIN|TO STDOUT)", _copy),

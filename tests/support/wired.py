@@ -48,6 +48,8 @@ class Wired:
         pid = len(self.shared.clients) + 1
         while pid in self.shared.clients:
             pid += 1
+        for name in options.get("settings", {}):
+            self.shared.defaults.setdefault(name, DEFAULTS[name])
         made = Client(pid, b"key!", user=options.pop("user", "owner"), **options)
         self.shared.clients[pid] = made
         return Sender(self, made)
@@ -112,7 +114,7 @@ def sentence(test: str, refused: Refused) -> tuple[str, str, str]:
     return f"refused: {refused.kind}", "", ""
 
 
-# -- messages of clients ---------------------------------------------------------------------------
+# -- messages of clients -------------------------------------------------------------------------
 
 
 def parse(sql: str, name: str = "") -> bytes:
@@ -143,7 +145,7 @@ def extended(sql: str, *values: str) -> bytes:
     return parse(sql) + bind("", "", *values) + execute()
 
 
-# -- what they are answered ------------------------------------------------------------------------
+# -- what they are answered ----------------------------------------------------------------------
 
 _NAMES = {
     "1": "parsed", "2": "bound", "3": "closed", "n": "no data", "t": "parameters", "T": "columns",

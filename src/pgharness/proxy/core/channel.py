@@ -172,6 +172,7 @@ class Channel:
                 client.out += data[start:at]  # that of another client, which an error has brought back
                 return following
             client.reported[name.decode()] = value.decode("utf-8", "surrogateescape")
+            client.told = {}
         elif kind == _NOTIFICATION and self.owner is None:
             client.out += data[start:at]
             return following

@@ -90,8 +90,8 @@ class Effects:
 
     # -- names ------------------------------------------------------------------------------------
 
-    def rewritten(self, client: Client, statement: Statement, text: str) -> str:
-        """``text``, which is ``statement`` alone, as the server is to get it from ``client``.
+    def rewritten(self, client: Client, statement: Statement, text: str, at: int) -> str:
+        """``text``, which is ``statement`` alone from ``at`` on, as the server is to get it from ``client``.
 
         Raises:
             Failure: It names what another client has.
@@ -106,7 +106,7 @@ class Effects:
         if name == statement.name or not name:
             return text
         start, end = statement.name_span
-        start, end = start + statement.start, end + statement.start
+        start, end = start + at, end + at
         return f'{text[:start]}"{name}"{text[end:]}'
 
     def _server_name(self, client: Client, statement: Statement) -> str:

@@ -131,7 +131,7 @@ class Extended:
         text = sql.decode("utf-8", "surrogateescape")
         statements = read(text)
         if len(statements) == 1:
-            changed = self._shared.effects.rewritten(client, statements[0], text)
+            changed = self._shared.effects.rewritten(client, statements[0], text, statements[0].start)
             if changed is not text:
                 rest = changed.encode("utf-8", "surrogateescape") + b"\x00" + rest[at:]
         return Prepared(rest, statements, original=original)
@@ -218,7 +218,7 @@ class Extended:
             if prepared is not None:
                 self._shared.statements.forget(prepared)
             elif (named := client.named.pop(wire.shown(name), None)) is not None:
-                self._shared.statements.drop(named.encode())
+                self._shared.sending.closes.append(wire.close(b"S", named.encode()))
         elif name in client.portals:
             self._drop_portal(client, name, part)
         else:
@@ -243,7 +243,7 @@ class Extended:
             return
         if portal.prepared.only is not None and portal.prepared.only.kind in ("copy in", "copy out"):
             return  # nothing may follow it while it copies
-        if bytes(part.sent[-4:]) == _ALL_ROWS and part.units[-1] == FORWARD:
+        if part.sent.endswith(wire.execute(portal.server_name, _ALL_ROWS)):
             self._drop_portal(client, b"", part)
 
     def drop_unnamed(self, client: Client) -> None:

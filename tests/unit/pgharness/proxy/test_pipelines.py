@@ -111,7 +111,7 @@ def test_a_malformed_message_is_an_error_of_its_client(wired: Wired, message: by
     assert one.send(bind("s") + execute() + SYNC) == ["bound", "row 7", "SELECT 1", "ready I"]
 
 
-# -- Flush -----------------------------------------------------------------------------------------
+# -- Flush ---------------------------------------------------------------------------------------
 
 
 def test_a_flush_holds_nobody_up(wired: Wired) -> None:
@@ -124,6 +124,14 @@ def test_a_flush_holds_nobody_up(wired: Wired) -> None:
     assert flushed == ["parsed", "parameters", "no data"]
     assert other == ["columns", "row 5", "SELECT 1", "ready I"]
     assert rest == ["bound", "INSERT 0 1", "ready I"]
+
+
+def test_a_portal_is_bound_in_one_packet_and_executed_in_the_next(wired: Wired) -> None:
+    client = wired.client()
+
+    said = [client.send(part) for part in (parse("SELECT 5") + bind() + FLUSH, execute() + SYNC)]
+
+    assert said == [["parsed", "bound"], ["row 5", "SELECT 1", "ready I"]]
 
 
 def test_an_error_before_the_sync_is_told_at_once(wired: Wired) -> None:

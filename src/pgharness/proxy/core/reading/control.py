@@ -206,7 +206,7 @@ def _simple(c: Cursor) -> Fields | None:
 
 
 def _named(kind: str, name: str | None) -> Fields | None:
-    return {"kind": kind, "name": name} if name is not None else None
+    return {"kind": kind, "name": name} if name else None
 
 
 def _spanned(kind: str, c: Cursor) -> Fields | None:
