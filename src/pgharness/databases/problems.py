@@ -47,7 +47,7 @@ def still_used(name: str, holders: Sequence[str]) -> DatabaseError:
 def not_allowed(user: str, where: str, message: str) -> DatabaseError:
     return DatabaseError(
         f"role {user!r} may not do what the harness needs on {where}: {message}",
-        cause="The harness creates and drops databases of its own.",
+        cause="The harness creates, renames and drops databases of its own.",
         fix=[
             f'let it create databases: ALTER ROLE "{user}" CREATEDB',
             "give --pg-url the address of a role that may",

@@ -5,16 +5,49 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from pgharness.errors.refused import WAY_OUT, RefusedError
+from pgharness.errors.base import HarnessError
+
+WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of its own, with real commits'
 
 
-class IsolationError(RefusedError):
+class IsolationError(HarnessError):
     """Rollback isolation cannot behave as separate connections would."""
 
     leaked_rows = False
     """Whether the worker's database may hold what the test wrote, and must be made anew."""
     secondary = False
     """Whether this may be a mere consequence where the test has failed anyway."""
+
+    @classmethod
+    def outside_test(cls, where: str, test: str) -> IsolationError:
+        """The database of the tests was reached, and no test has asked for it."""
+        if test:
+            failed = f"{test} reached the test database at {where} without asking for it."
+            cause = "Only tests that ask for the database have a transaction to be rolled back."
+            fix = [
+                "name a fixture of the harness in the test (db_session, client, pg_database)",
+                'ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini',
+                "mark the test @pytest.mark.pg",
+            ]
+        else:
+            failed = f"the test database was written to at {where} while no test was running."
+            cause = "A fixture of module or session scope, or a task that outlived its test; nothing would undo it."
+            fix = [
+                "if it makes the database or its tables, delete it: the harness has run the migrations",
+                "make the fixture function-scoped",
+                'if every test needs its rows, make them in the template: pg_seed = ["module:function"]',
+                "if it makes rows for a module or class, have it ask for pg_module or pg_class",
+            ]
+        return cls(failed, cause=cause, fix=fix)
+
+    @classmethod
+    def not_in_transaction(cls, test: str, message: str) -> IsolationError:
+        """A statement that PostgreSQL refuses inside any transaction."""
+        return cls(
+            f"{test}: PostgreSQL refused a statement inside the test's transaction: {message}",
+            cause="Under rollback isolation every statement runs inside one, AUTOCOMMIT or not.",
+            fix=[WAY_OUT],
+        )
 
     @classmethod
     def diverged(cls, test: str, origin: str, others: Iterable[str], where: str) -> IsolationError:
@@ -81,26 +114,6 @@ class IsolationError(RefusedError):
         )
 
     @classmethod
-    def read_past(cls, test: str, table: str, where: str) -> IsolationError:
-        """A connection outside the test's transaction reads what was changed in it."""
-        return cls(
-            f"{test}: the connection opened past SQLAlchemy, used at {where}, reads {table}, which the test has "
-            "changed.",
-            cause="It does not join the test's transaction and sees nothing of what the test has written.",
-            fix=["read through db_session or an engine of SQLAlchemy", WAY_OUT, "pg_strict = off"],
-        )
-
-    @classmethod
-    def local_setting(cls, test: str, origin: str, newcomer: str, name: str) -> IsolationError:
-        """SET LOCAL of one open transaction would hold for another."""
-        return cls(
-            f"{test}: the transaction begun at {newcomer} overlaps the one begun at {origin}, "
-            f"which has set {name} for itself alone.",
-            cause="Inside one transaction SET LOCAL holds for both.",
-            fix=["end the first transaction before the other begins", WAY_OUT],
-        )
-
-    @classmethod
     def deferred_constraint(
         cls, test: str, origin: str, others: Iterable[str], message: str
     ) -> IsolationError:
@@ -115,7 +128,7 @@ class IsolationError(RefusedError):
 
     @classmethod
     def interrupted(cls, test: str) -> IsolationError:
-        """A SAVEPOINT command was cancelled on its way; the stack is no longer known."""
+        """A savepoint was cancelled on its way; what PostgreSQL has done is no longer known."""
         return cls(
             f"{test}: a command that opens or closes a transaction was interrupted.",
             cause="What PostgreSQL has done of it is not known, so nothing more is read from this transaction.",
@@ -123,27 +136,13 @@ class IsolationError(RefusedError):
         )
 
     @classmethod
-    def leaked(cls, test: str, statement: str = "", where: str = "") -> IsolationError:
-        """The test's transaction was ended by something the harness could not translate."""
+    def leaked(cls, test: str, statement: str, where: str) -> IsolationError:
+        """The test's transaction was ended by something that the proxy could not translate."""
         error = cls(
             f"{test}: the test's transaction was committed or rolled back past the harness.",
-            cause="A script of several statements, sent as one, ended it; its changes may have stayed.",
-            checked=[f"the last that may have: {textwrap.shorten(statement, 80)!r} sent at {where}"]
-            if statement
-            else (),
-            fix=["end transactions through the session or the connection, not in SQL text", WAY_OUT],
-        )
-        error.leaked_rows = True
-        return error
-
-    @classmethod
-    def committed_past(cls, test: str, statement: str, where: str) -> IsolationError:
-        """A connection opened past SQLAlchemy has committed."""
-        error = cls(
-            f"{test}: {textwrap.shorten(statement, 80)!r} was committed at {where}, on a connection opened past "
-            "SQLAlchemy.",
-            cause="Such a connection does not join the test's transaction; the database has been made anew.",
-            fix=["go through a SQLAlchemy engine", WAY_OUT],
+            cause="A statement ended it whose text does not show that; its changes may have stayed.",
+            checked=[f"the last before: {textwrap.shorten(statement, 80)!r} of the transaction begun at {where}"],
+            fix=["send COMMIT and ROLLBACK as statements of their own", WAY_OUT],
         )
         error.leaked_rows = True
         return error
@@ -212,7 +211,7 @@ class IsolationError(RefusedError):
 
     @classmethod
     def connection_lost(cls, test: str) -> IsolationError:
-        """The physical connection closed in the middle of the test."""
+        """The connection that all share closed in the middle of the test."""
         return cls(
             f"{test}: the connection that holds the test's transaction was closed by the server.",
             cause="pg_terminate_backend or a server that stopped; what the test had written is gone.",
@@ -269,12 +268,11 @@ class IsolationError(RefusedError):
     def locked(
         cls, test: str, statement: str, where: str, seconds: float, holders: Iterable[str]
     ) -> IsolationError:
-        """A lock of a connection that has not joined was waited for in vain."""
+        """A lock of a connection past the proxy was waited for in vain."""
         return cls(
             f"{test}: {textwrap.shorten(statement, 80)!r}, of the session of {where}, waited {seconds:g} s for a "
             "lock in PostgreSQL.",
-            cause="A connection that has not joined the test's transaction holds it: one opened past SQLAlchemy, or "
-            "by another process.",
+            cause="A connection that has not joined the test's transaction holds it: one to the server's own address.",
             checked=[f"in a transaction: {holder}" for holder in holders],
             fix=["end the other transaction first", "raise --pg-lock-timeout", WAY_OUT],
         )

@@ -203,13 +203,13 @@ def test_a_second_role_has_its_own_rights(joined: Joined) -> None:
     role = f"{joined.name}_reader"
     server = joined.worker.server.address.url()
     with psycopg.connect(server, autocommit=True) as administrator:
-        administrator.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")  # type: ignore[arg-type]
+        administrator.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'".encode())
     url = make_url(joined.url).set(username=role, password="secret").render_as_string(hide_password=False)
     try:
         with joined.test():
             with psycopg.connect(joined.url) as owner:
                 owner.execute(INSERT)
-                owner.execute(f"GRANT SELECT ON kept TO {role}")  # type: ignore[arg-type]
+                owner.execute(f"GRANT SELECT ON kept TO {role}".encode())
             with psycopg.connect(url) as reader:
                 assert reader.execute("SELECT current_user, session_user").fetchone() == (role, role)
                 assert reader.execute(COUNT).fetchone() == (1,)
@@ -219,7 +219,7 @@ def test_a_second_role_has_its_own_rights(joined: Joined) -> None:
             assert counted(joined.url) == 1
     finally:
         with psycopg.connect(server, autocommit=True) as administrator:
-            administrator.execute(f"DROP ROLE {role}")  # type: ignore[arg-type]
+            administrator.execute(f"DROP ROLE {role}".encode())
 
 
 def test_a_wrong_password_is_refused(joined: Joined) -> None:

@@ -57,7 +57,7 @@ def test_between_tests_reads_pass_and_writes_do_not(joined: Joined, engine: Engi
         pass
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM kept")).scalar() == 0
-        with refused("the test database was reached at HERE while no test was running."):
+        with refused("the test database was written to at HERE while no test was running."):
             connection.execute(INSERT)
         connection.rollback()
         assert connection.execute(ONE).scalar() == 1

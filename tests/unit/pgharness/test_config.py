@@ -179,8 +179,8 @@ def test_the_address_is_not_shown() -> None:
                 {"ini": {"pg_env": [f"DATABASE_URL={{{name}}}"]}},
                 f"pgharness: pg_env has the line 'DATABASE_URL={{{name}}}', in which {name!r} "
                 "is not a known value.\n"
-                "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {host} {port} {user} "
-                "{password} {database}",
+                "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {psycopg2_url} {host} {port} "
+                "{user} {password} {database} {sslrootcert}",
             )
             for name in ("dsn", "host.name", "host[0]", "0", "")
         ),
@@ -188,8 +188,8 @@ def test_the_address_is_not_shown() -> None:
             {"ini": {"pg_env": ['DATABASES={"default": {url}}']}},
             "pgharness: pg_env has the line 'DATABASES={\"default\": {url}}', in which '\"default\"' "
             "is not a known value.\n"
-            "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {host} {port} {user} {password} "
-            "{database}",
+            "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {psycopg2_url} {host} {port} {user} "
+            "{password} {database} {sslrootcert}",
         ),
         (
             {"ini": {"pg_env": ["A={url"]}},

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from pgharness import errors
-from pgharness.errors import AppError, ConfigError, HarnessError, IsolationError, TierError
+from pgharness.errors import AppError, HarnessError, IsolationError, TierError
 
 SENTENCES: dict[str, tuple[HarnessError, str]] = {
     "unit_asks_for_database once": (
@@ -112,14 +112,6 @@ SENTENCES: dict[str, tuple[HarnessError, str]] = {
         AppError.live_server_late("stop", 0.5),
         "live_server did not stop within 0.5 s.\n"
         "Code of the app blocks the event loop of the server, or ignores that it is cancelled.",
-    ),
-    "live_server_rolled_back": (
-        ConfigError.live_server_rolled_back("t"),
-        't: live_server and isolation="rollback" exclude each other.\n'
-        "The server answers on a loop and in a thread of its own, so the test needs real commits.\n"
-        "To fix this, either:\n"
-        '  - drop the marker, or mark the test @pytest.mark.pg(isolation="database")\n'
-        "  - name live_server in the signature of the test or of its fixture",
     ),
 }
 

@@ -122,12 +122,13 @@ def test_a_refusal_names_the_address_and_is_remembered(port: object, shown: str)
 
 
 def test_the_server_and_the_configured_hosts_are_allowed() -> None:
-    assert allowed_hosts(("127.0.0.1", 5432), ["search", "unix:/x"]) == {
+    assert allowed_hosts([("127.0.0.1", 5432), ("db", 1)], ["search", "unix:/x"]) == {
         "127.0.0.1:5432",
+        "db:1",
         "search",
         "unix:/x",
     }
-    assert allowed_hosts(None, []) == frozenset()
+    assert allowed_hosts([], []) == frozenset()
 
 
 @contextlib.contextmanager

@@ -16,13 +16,11 @@ FLOORS = (
     ("server",),
     ("schema",),
     ("databases",),
-    ("proxy", "isolation"),
+    ("proxy",),
     ("fixtures", "runs", "web", "tiers", "report"),
     ("plugin", "cli", "live"),  # live is a name that goes away
 )
 """From the lowest up: a folder imports from its own floor and from those below."""
-FREE = "isolation"
-"""Imports what it likes until the proxy has taken its place."""
 HEAVY = {
     *("alembic", "asyncpg", "docker", "httpcore2", "httpx", "httpx2", "psycopg", "respx", "sqlalchemy"),
     *("starlette", "testcontainers", "uvicorn"),
@@ -51,7 +49,7 @@ def test_every_module_lies_on_a_floor() -> None:
     assert {folder(module) for module in MODULES} - known == {""}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if folder(name) not in ("", FREE)])
+@pytest.mark.parametrize("module", [name for name in MODULES if folder(name)])
 def test_imports_run_one_way(module: str) -> None:
     upward = {name for name in own(MODULES[module]) if folder(name) and floor(name) > floor(module)}
 
@@ -69,7 +67,7 @@ def test_the_core_of_the_proxy_imports_nothing_of_the_rest() -> None:
     assert outside == set()
 
 
-@pytest.mark.parametrize("module", [name for name in FOLDERS if folder(name) != FREE] + ["pgharness.plugin"])
+@pytest.mark.parametrize("module", [*FOLDERS, "pgharness.plugin"])
 def test_what_is_heavy_is_loaded_when_first_needed(module: str) -> None:
     assert {name.partition(".")[0] for name in loaded(module)} & HEAVY == set()
 
