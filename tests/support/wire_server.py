@@ -53,6 +53,7 @@ class WireServer:
             b"D": self._describe,
             b"E": self._execute,
             b"C": self._close,
+            b"F": self._function,
         }
 
     def receive(self, data: bytes) -> bytes:
@@ -70,13 +71,13 @@ class WireServer:
         if kind == b"S":
             self._skipping = False
             return self._ready()
-        assert kind in self._kinds, f"the server ends the connection: invalid message type {kind!r}"
         if self._skipping:
             return b""
+        assert kind in self._kinds, f"the server ends the connection: invalid message type {kind!r}"
         try:
             answer = self._kinds[kind](body)
         except SqlError as error:
-            return self._failed(error, extended=kind != b"Q")
+            return self._failed(error, extended=kind not in b"QF")
         return answer + self._ready() if kind == b"Q" and not self._copying else answer
 
     def _failed(self, error: SqlError, *, extended: bool) -> bytes:
@@ -156,6 +157,9 @@ class WireServer:
         rows, _ = self._fetch(portal, 1)
         return Answer(f"FETCH {len(rows)}", rows, [("x", 25, -1)])
 
+    def _function(self, _: bytes) -> bytes:
+        raise SqlError("42883", "there is no such function")
+
     # -- the extended protocol ---------------------------------------------------------------------
 
     def _parse(self, body: bytes) -> bytes:
@@ -190,6 +194,8 @@ class WireServer:
             values = wire.bound_texts(body[at:])
         except wire.ProtocolError:
             raise SqlError("08P01", "insufficient data left in message") from None
+        if len(values) != len(set(re.findall(r"\$\d", prepared.sql))):
+            raise SqlError("08P01", "bind message supplies another number of parameters")
         self.portals[portal.decode()] = _Portal(prepared.sql, values)
         self.session.portals.add(portal.decode())
         return wire.BIND_COMPLETE

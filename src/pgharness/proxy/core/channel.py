@@ -166,6 +166,8 @@ class Channel:
             return following
         if kind in _COPIES:
             client.copying = "out" if kind == _COPY_OUT else "in"
+            if client.gone and client.copying == "in":
+                self.fail_copy()
         elif kind == _STATUS:
             name, value, _ = data[at + wire.HEADER : following].split(b"\x00", 2)
             if section.part is not None and name.decode().lower() not in section.part.settings:
@@ -177,6 +179,11 @@ class Channel:
             client.out += data[start:at]
             return following
         return start
+
+    def fail_copy(self) -> None:
+        """End what a client copies in that has gone; the server has eaten the Sync, if there was one."""
+        part = self.sections[0].part
+        self.out += wire.COPY_FAIL if part is None or part.simple else wire.COPY_FAIL + wire.SYNC
 
     def _keep(self, section: Section, kind: int, body: bytes) -> None:
         if kind == _ROW:

@@ -74,9 +74,7 @@ class Leaving:
         self._shared.withdraw(client)
         if self._shared.holder is client:
             if client.copying == "in":
-                part = self._shared.channel.sections[0].part
-                is_simple = part is None or part.simple
-                self._shared.channel.out += wire.COPY_FAIL + (b"" if is_simple else wire.SYNC)
+                self._shared.channel.fail_copy()
             self._shared.abandon(client)
             self._shared.inside(lambda: self._left(client))
         else:

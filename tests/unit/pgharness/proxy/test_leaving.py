@@ -21,6 +21,14 @@ def wired() -> Wired:
     return Wired()
 
 
+def _begins_to_copy(client: Sender) -> None:
+    client.put(wire.query("COPY t FROM STDIN"))
+
+
+def _begins_to_copy_extended(client: Sender) -> None:
+    client.put(extended("COPY t FROM STDIN") + SYNC)
+
+
 def _holds_simple(client: Sender) -> None:
     client.put(wire.query("INSERT INTO t VALUES (1)"))
 
@@ -91,7 +99,8 @@ def _is_another(client: Sender) -> None:
 
 STATES = [
     _holds_script, _holds_extended, _waits, _waits_in_a_block, _in_a_block, _has_failed, _has_flushed,
-    _has_no_sync, _copies_in, _copies_some, _copies_extended, _has_a_portal, _is_another,
+    _has_no_sync, _begins_to_copy, _begins_to_copy_extended, _copies_in, _copies_some, _copies_extended,
+    _has_a_portal, _is_another,
 ]  # fmt: skip
 
 
@@ -149,7 +158,7 @@ def test_what_is_left_of_a_script_is_not_done(wired: Wired) -> None:
     assert "Q INSERT INTO t VALUES (2)" not in wired.take_sent()
 
 
-# -- requests to cancel ----------------------------------------------------------------------------
+# -- requests to cancel --------------------------------------------------------------------------
 
 
 def test_a_client_that_waits_is_answered_that_it_is_cancelled(wired: Wired) -> None:
@@ -219,7 +228,7 @@ def test_nobody_is_sent_anything_while_a_request_to_cancel_is_on_its_way(wired: 
     assert (one.answers(), during, two.answers()) == (FIVE, [], FIVE)
 
 
-# -- patience --------------------------------------------------------------------------------------
+# -- patience ------------------------------------------------------------------------------------
 
 
 def test_a_client_that_has_waited_too_long_is_refused(wired: Wired) -> None:
