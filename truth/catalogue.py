@@ -7,7 +7,10 @@ import dataclasses
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent / "behaviours"
-FILES = ("test_commits", "test_sessions", "test_past_the_session", "test_between_tests")
+FILES = (
+    *("test_commits", "test_sessions", "test_past_the_session", "test_connections"),
+    "test_between_tests",
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

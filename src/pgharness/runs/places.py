@@ -37,6 +37,8 @@ class _Opened:
 
     pid: int
     loop: asyncio.AbstractEventLoop | None
+    test: str = ""
+    """The test in which it was last used: on another loop, the next one gets a connection of its own."""
     is_new: bool = True
 
 
@@ -129,9 +131,12 @@ class Places:
         opened: _Opened | None = record.info.get(self._key)
         if opened is None:
             return
-        if opened.loop is not None and opened.loop.is_closed():
-            pools.forget(record.driver_connection)
-            raise exc.DisconnectionError("the event loop that it was opened on has ended")
+        if opened.loop is not None:
+            elsewhere = opened.test != self.test and opened.loop is not asyncio.get_running_loop()
+            if elsewhere or opened.loop.is_closed():
+                pools.forget(record.driver_connection)
+                raise exc.DisconnectionError("its event loop serves other tests, or has ended")
+            opened.test = self.test
         task = tasks.current()
         if task is not None:
             self.outlived.check(self.test, task)
