@@ -169,7 +169,7 @@ class Extended:
         part.sent += wire.bind(portal.server_name, prepared.server_name, rest)
 
     def _describe(self, client: Client, body: bytes, part: Part) -> None:
-        what, name = body[:1], body[1:-1]
+        what, (name, _) = body[:1], wire.cut(body, 1)
         if what == b"S":
             prepared = self._statement(client, name)
             if prepared.only is not None and prepared.only.kind in ALWAYS:
@@ -212,7 +212,7 @@ class Extended:
         part.sent += wire.execute(portal.server_name, body[at:])
 
     def _close(self, client: Client, body: bytes, part: Part) -> None:
-        what, name = body[:1], body[1:-1]
+        what, (name, _) = body[:1], wire.cut(body, 1)
         if what == b"S":
             prepared = client.statements.pop(name, None)
             if prepared is not None:

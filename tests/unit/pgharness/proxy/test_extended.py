@@ -15,7 +15,7 @@ def wired() -> Wired:
     return Wired()
 
 
-# -- statements and portals ------------------------------------------------------------------------
+# -- statements and portals -----------------------------------------------------------------------
 
 
 def test_a_statement_is_prepared_described_and_executed(wired: Wired) -> None:
@@ -86,6 +86,16 @@ def test_a_name_that_is_taken_is_an_error(wired: Wired) -> None:
         "bound",
         'error 42P03 cursor "p" already exists',
         "ready E",
+    ]
+
+
+@pytest.mark.parametrize("kind", [b"D", b"C"])
+def test_a_zero_within_a_name_ends_it(wired: Wired, kind: bytes) -> None:
+    said = wired.client().send(wire.message(kind, b"Sa\0\xef\0") + SYNC)
+
+    assert said == [
+        'error 26000 prepared statement "a" does not exist' if kind == b"D" else "closed",
+        "ready I",
     ]
 
 
