@@ -33,6 +33,8 @@ class Clones:
         self._test = ""
         self._name = ""
         """The clone of the running test."""
+        self._next = ""
+        """The clone that was prepared last."""
         self._ahead: dict[str, list[Upstream]] = {}
         """Connections opened ahead, by database."""
         self._lock = threading.Lock()
@@ -41,6 +43,8 @@ class Clones:
 
     def prepare(self, name: str) -> None:
         """Open connections to the clone ``name``, which the next test will get, without waiting."""
+        self._forget(self._next)
+        self._next = name
         threading.Thread(target=self._prepare, args=(name,), daemon=True).start()
 
     def _prepare(self, name: str) -> None:
@@ -48,7 +52,25 @@ class Clones:
             for _ in range(_AHEAD):
                 opened = upstream.connect(self._proxy.target, name)
                 with self._lock:
-                    self._ahead.setdefault(name, []).append(opened)
+                    wanted = name in (self._next, self._name)
+                    if wanted:
+                        self._ahead.setdefault(name, []).append(opened)
+                if not wanted:
+                    opened.close()
+                    return
+
+    def _forget(self, name: str) -> None:
+        """Close what was opened to ``name`` and has not been taken."""
+        with self._lock:
+            left = self._ahead.pop(name, [])
+        for opened in left:
+            opened.close()
+
+    def close(self) -> None:
+        """Close what was opened ahead."""
+        waiting, self._next, self._name = (self._next, self._name), "", ""
+        for name in waiting:
+            self._forget(name)
 
     def begin(self, test: str, name: str) -> None:
         """From now on clients get connections to the clone ``name``."""
@@ -59,11 +81,9 @@ class Clones:
         for session in self._proxy.sessions:
             if session.upstream is not None and not session.once:
                 self._detach(session)
-        with self._lock:
-            left = self._ahead.pop(self._name, [])
-        for opened in left:
-            opened.close()
-        self._test = self._name = ""
+        ended, self._test, self._name = self._name, "", ""
+        self._next = "" if self._next == ended else self._next
+        self._forget(ended)
 
     def _detach(self, session: Session) -> None:
         client, direct, opened = session.client, session.direct, session.upstream

@@ -284,5 +284,6 @@ class Proxy:
         for session in self.sessions:
             session.close()
             self.clones.release(session)
+        self.clones.close()
         self.connection.close()
         self._selector.close()
