@@ -1,4 +1,4 @@
-"""A database whose tests share a transaction through a proxy of its own, for tests of the isolation itself."""
+"""A database whose tests share a transaction through a proxy of its own, to test the isolation itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pgharness.config import Config
 from pgharness.errors import IsolationError
-from pgharness.proxy.control import LOOPBACK, Control
+from pgharness.proxy.control import Control
 from pgharness.proxy.server.process import serve
 from pgharness.runs.run import ServerFacts, WorkerDatabase
 from pgharness.runs.worker import Worker
@@ -64,7 +64,7 @@ class Joined:
         self.control = InThisProcess()
         provider: Any = OneDatabase(server, name)
         self.worker = Worker("main", config, provider, self.control, {})
-        self.address = Address(LOOPBACK, self.control.port, server.user, self.control.password)
+        self.address = self.worker.address
         self.name = name
         self.url = self.address.url(name)
         self.asyncpg_url = self.address.url(name, "asyncpg")

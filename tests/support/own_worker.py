@@ -1,4 +1,4 @@
-"""A worker of a project's own on the suite's server, its database cloned from the project's template."""
+"""A worker of a project's own, with a proxy of its own, on the suite's server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pgharness.runs.run import ServerFacts, WorkerDatabase
 from pgharness.runs.worker import Worker
 from pgharness.schema.find import find
 from pgharness.server.base import Address
+from tests.support.joined import InThisProcess
 from tests.support.scratch_server import FoundServer
 
 
@@ -24,7 +25,7 @@ class OwnDatabases:
 
     def __init__(self, config: Config, suite: pytest.Config) -> None:
         harness = suite.stash[KEY]
-        facts: ServerFacts = harness.get_worker().database.server
+        facts: ServerFacts = harness.get_worker().server
         self.config = config
         self.address: Address = facts.address
         self.facts = ServerFacts("external", facts.version, "", owned=False, address=facts.address)
@@ -35,9 +36,6 @@ class OwnDatabases:
 
     def database(self, worker: str) -> WorkerDatabase:
         return WorkerDatabase(self.databases.clone(worker), self.facts)
-
-    def restore(self, worker: str) -> None:
-        self.databases.restore(worker)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.databases, name)
@@ -54,9 +52,11 @@ def own_databases(config: Config, suite: pytest.Config) -> Iterator[OwnDatabases
 
 @contextlib.contextmanager
 def own_worker(databases: OwnDatabases) -> Iterator[Worker]:
-    """A worker on a clone; engines on it join while its `test` runs."""
-    made = Worker("own", databases.config, databases)
+    """A worker on a clone; what connects to its address joins while its `test` runs."""
+    control = InThisProcess()
+    made = Worker("own", databases.config, databases, control, {})
     try:
         yield made
     finally:
         made.close()
+        control.close()

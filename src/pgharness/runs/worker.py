@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 from pgharness.config import Config
 from pgharness.errors import HarnessError, IsolationError, IsolationWarning
-from pgharness.proxy.control import Control
+from pgharness.proxy.control import LOOPBACK, Control
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.server.sentences import error_of
 from pgharness.runs import tasks
 from pgharness.runs.places import Places
 from pgharness.runs.run import Provider, ServerFacts
+from pgharness.server.base import Address
 
 Isolation = Literal["rollback", "database"]
 _CLOCKS = ("freezegun", "time_machine")
@@ -51,6 +52,8 @@ class Worker:
         self._is_stale = False
         """Whether it holds other rows than the next test is to begin with."""
         address = self.server.address
+        self.address = Address(LOOPBACK, control.port, address.user, control.password, address.database)
+        """What clients connect to: the proxy."""
         control.configure(
             {
                 "server": {

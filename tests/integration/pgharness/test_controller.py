@@ -35,11 +35,17 @@ class SmallRun:
             self.barrier.wait(10)
         return WorkerDatabase(f"db_{worker}", FACTS)
 
-    def restore(self, worker: str) -> None:
-        self.calls.append(("restore", worker))
+    def take(self, worker: str) -> str:
+        return f"clone_{worker}"
 
-    def stock(self, worker: str) -> None:
-        self.calls.append(("stock", worker))
+    def give_back(self, worker: str, name: str) -> None:
+        self.calls.append(("give_back", worker, name))
+
+    def keep(self, worker: str, level: int, name: str) -> None:
+        self.calls.append(("keep", worker, level, name))
+
+    def forget(self, worker: str, level: int) -> None:
+        self.calls.append(("forget", worker, level))
 
     def create_empty(self, worker: str) -> Any:
         if worker == "broken":
@@ -77,14 +83,17 @@ def remote(controller: Controller) -> Iterator[RemoteRun]:
 def test_every_question_is_answered_by_the_run(run: SmallRun, remote: RemoteRun) -> None:
     assert remote.database("gw0") == WorkerDatabase("db_gw0", FACTS)
     assert remote.create_empty("gw0") == "empty_gw0"
-    remote.stock("gw0")
-    remote.restore("gw0")
+    assert remote.take("gw0") == "clone_gw0"
+    remote.keep("gw0", 1, "clone_gw0")
+    remote.forget("gw0", 1)
+    remote.give_back("gw0", "clone_gw0")
     remote.drop_empty("empty_gw0")
     remote.abort(SchemaError("two heads."))
 
     assert run.calls == [
-        ("stock", "gw0"),
-        ("restore", "gw0"),
+        ("keep", "gw0", 1, "clone_gw0"),
+        ("forget", "gw0", 1),
+        ("give_back", "gw0", "clone_gw0"),
         ("drop_empty", "empty_gw0"),
         ("abort", "pgharness: two heads."),
     ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
+import psycopg2
 import pytest
 
 from pgharness.errors import TierError
@@ -101,18 +103,33 @@ def test_without_a_policy_everything_passes(listener: socket.socket) -> None:
         pass
 
 
-def test_psycopg_is_watched_where_it_connects() -> None:
-    guard.watch_psycopg()
-    guard.watch_psycopg()
+@pytest.mark.parametrize("owner", [psycopg, psycopg.Connection, psycopg.AsyncConnection, psycopg2])
+def test_libpq_is_watched_where_it_is_told_to_connect(owner: Any) -> None:
+    guard.watch_libpq()
+    guard.watch_libpq()
+    connect = owner.connect
 
     with running(policy := Policy("t", "integration", frozenset())):
         with pytest.raises(TierError, match=r"to db\.internal:5433\."):
-            psycopg.connect("host=db.internal port=5433")
+            connect("host=db.internal port=5433")
         with pytest.raises(TierError, match=r"to localhost:1\."):
-            psycopg.connect("postgresql:///x", port=1)
+            connect("postgresql:///x", port=1)
         with pytest.raises(TierError, match="unix:/run/postgresql"):
-            psycopg.connect(host="/run/postgresql")
-    assert len(policy.violations) == 3
+            connect(host="/run/postgresql")
+        with pytest.raises(TierError, match=r"to localhost:5432\."):
+            connect("no address at all")
+    assert len(policy.violations) == 4
+
+
+def test_libpq_s_names_are_given_back() -> None:
+    watched = psycopg2.connect
+    guard.remove()
+    try:
+        assert psycopg2.connect is not watched
+        assert psycopg2.connect.__module__ == "psycopg2"
+    finally:
+        guard.install()
+        guard.watch_libpq()
 
 
 def test_the_sockets_are_given_back() -> None:

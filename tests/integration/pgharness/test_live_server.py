@@ -19,7 +19,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from starlette.responses import StreamingResponse
 
-from pgharness.errors import ConfigError
 from pgharness.fixtures import Database, LiveServer
 from pgharness.tiers import guard
 from pgharness.web.serving import AppServer
@@ -112,9 +111,12 @@ def engine_at_module_level(pg_database: Database) -> None:
         state.engine = create_async_engine(pg_database.asyncpg_url)
 
 
-@pytest.mark.parametrize("run", [1, 2, 3])
-async def test_real_requests_with_real_commits_and_nothing_left_for_the_next(
-    live_server: LiveServer, pg_database: Database, db_session: AsyncSession, run: int
+REAL = pytest.param("database", marks=pytest.mark.pg(isolation="database"))
+
+
+@pytest.mark.parametrize("isolation", ["rollback", REAL, REAL, "rollback"])
+async def test_real_requests_and_nothing_left_for_the_next(
+    live_server: LiveServer, pg_database: Database, db_session: AsyncSession, isolation: str
 ) -> None:
     gc.collect()  # what an earlier test has left open would warn here
 
@@ -122,7 +124,7 @@ async def test_real_requests_with_real_commits_and_nothing_left_for_the_next(
         response = await http.post("/tables", params={"name": "shelf"})
 
     assert (response.status_code, response.headers["server"]) == (200, "uvicorn")
-    assert pg_database.isolation == "database"
+    assert pg_database.isolation == isolation
     assert await db_session.scalar(text("SELECT to_regclass('shelf') IS NOT NULL"))
 
 
@@ -225,13 +227,6 @@ async def test_what_is_unanswered_or_open_ends_with_the_server() -> None:
 
 
 # -- isolation and log ----------------------------------------------------------------------------------
-
-
-def test_asked_for_while_the_test_runs_it_comes_too_late(request: pytest.FixtureRequest) -> None:
-    with pytest.raises(ConfigError) as raised:
-        request.getfixturevalue("live_server")
-
-    assert str(raised.value) == str(ConfigError.live_server_rolled_back(request.node.nodeid))
 
 
 def test_the_log_has_the_server_s_records_and_the_app_s() -> None:

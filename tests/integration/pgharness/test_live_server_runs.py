@@ -1,8 +1,7 @@
-"""``live_server`` in a project: how it chooses the isolation, and what a failure shows."""
+"""``live_server`` in a project: under both isolations, and what a failure shows."""
 
 from __future__ import annotations
 
-from pgharness.errors import ConfigError
 from tests.integration.pgharness.conftest import MakeProject
 
 TESTS = """
@@ -14,11 +13,14 @@ import notes
 def through(live_server):
     return live_server
 
-@pytest.mark.parametrize("run", [1, 2])
-def test_passes(through, pg_database, run):
+@pytest.mark.parametrize("isolation", [
+    pytest.param(name, marks=pytest.mark.pg(isolation=name)) for name in ("rollback", "database", "rollback")
+])
+def test_passes(through, db_session, pg_database, isolation):
     assert httpx.get(f"{through.url}/notes").json() == 0
     assert httpx.post(f"{through.url}/notes", params={"text": "passed"}).status_code == 201
-    assert pg_database.isolation == "database"
+    assert httpx.get(f"{through.url}/notes").json() >= 1  # its audit may have been written by now
+    assert pg_database.isolation == isolation
 
 def test_fails(live_server):
     httpx.post(f"{live_server.url}/notes", params={"text": "failed"})
@@ -28,14 +30,6 @@ def test_fails(live_server):
 async def test_in_process(client, pg_database):
     assert (await client.get("/notes")).json() == 0
     assert pg_database.isolation == "rollback"
-"""
-MARKED = """
-import pytest
-pytestmark = pytest.mark.pg(isolation="{module}")
-
-@pytest.mark.pg(isolation="{function}")
-def test_marked(live_server):
-    pass
 """
 OWN = """
 import pytest
@@ -57,7 +51,7 @@ def test_the_server_s_log_is_in_the_report_of_a_failure_alone(project: MakeProje
 
     result = adopter.pytest("-rA", "-p", "no:randomly", "--show-capture=all")
 
-    assert (result.code, result.outcomes) == (1, {"failed": 1, "passed": 4}), result.output
+    assert (result.code, result.outcomes) == (1, {"failed": 1, "passed": 5}), result.output
     sections = [index for index, line in enumerate(result.lines) if " Live server log " in line]
     assert len(sections) == 1, result.output
     end = next(
@@ -69,17 +63,3 @@ def test_the_server_s_log_is_in_the_report_of_a_failure_alone(project: MakeProje
     assert "ERROR    uvicorn.error: Exception in ASGI application" in shown
     assert "UniqueViolation" in shown
     assert "text=passed" not in result.output
-
-
-def test_a_marker_that_says_rollback_is_a_usage_error(project: MakeProject) -> None:
-    adopter = project("asyncpg_app")
-    adopter.write("test_notes.py", MARKED.format(module="database", function="rollback"))
-    adopter.write("test_closest.py", MARKED.format(module="rollback", function="database"))
-
-    refused = adopter.pytest()
-    taken = adopter.pytest("test_closest.py")
-
-    error = ConfigError.live_server_rolled_back("test_notes.py::test_marked")
-    assert refused.code == 4, refused.output
-    assert f"ERROR: {error}" in refused.output
-    assert (taken.code, taken.outcomes) == (0, {"passed": 1}), taken.output

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from pgharness.databases.sequences import Restart, restart_of
+from pgharness.proxy.server import catalogue, upstream
+from pgharness.proxy.server.upstream import Target
 from pgharness.runs.worker import Worker
 from pgharness.server.base import Address
 from tests.integration.pgharness.conftest import MakeProject
@@ -58,13 +59,13 @@ def address(databases: OwnDatabases) -> Address:
     return databases.address
 
 
-@pytest.fixture(params=["asyncpg", "psycopg"])
-def use(request: pytest.FixtureRequest, worker: Worker, address: Address) -> Use:
+@pytest.fixture(params=["asyncpg", "psycopg", "psycopg2"])
+def use(request: pytest.FixtureRequest, worker: Worker) -> Use:
     """Call a function with a connection of an engine of the application, and commit."""
-    url = address.url(worker.database.name, request.param)
+    url = worker.address.url(worker.database, request.param)
 
     def call(function: Callable[[Connection], Any], **options: Any) -> Any:
-        if request.param == "psycopg":
+        if request.param != "asyncpg":
             with create_engine(url, poolclass=NullPool, **options).begin() as connection:
                 return function(connection)
 
@@ -200,7 +201,7 @@ def test_a_class_without_data_in_a_module_with_it(worker: Worker, use: Use) -> N
 def test_a_sequence_that_is_gone_is_passed_over(worker: Worker, use: Use, address: Address) -> None:
     with worker.test("test_1", "rollback"):
         use(ids)
-    execute(address, worker.database.name, "DROP SEQUENCE down", "CREATE SEQUENCE down START -1 INCREMENT -1")
+    execute(address, worker.database, "DROP SEQUENCE down", "CREATE SEQUENCE down START -1 INCREMENT -1")
     with worker.test("test_2", "rollback", reset_sequences=True):
         assert use(ids) == FIRST
 
@@ -208,21 +209,23 @@ def test_a_sequence_that_is_gone_is_passed_over(worker: Worker, use: Use, addres
 def test_a_sequence_of_another_role_is_left_alone(worker: Worker, address: Address) -> None:
     execute(
         address,
-        worker.database.name,
+        worker.database,
         "DROP ROLE IF EXISTS pgh_other",
         "CREATE ROLE pgh_other",
         "GRANT USAGE ON SEQUENCE seeded_id_seq TO pgh_other",
         "GRANT SELECT, UPDATE ON SEQUENCE moved_id_seq TO pgh_other",
     )
     try:
+        target = Target(address.host, address.port, address.user, address.password)
+        opened = upstream.connect(target, worker.database)
+        opened.ask("SET ROLE pgh_other")
+        restart = catalogue.restart(opened)
+        opened.close()
 
-        async def as_other(connection: Any) -> Restart | None:
-            await connection.execute("SET ROLE pgh_other")
-            return await restart_of(connection)
-
-        assert worker._ask(as_other) == Restart("('public.moved_id_seq', 1000, False)")
+        assert restart is not None
+        assert "(VALUES ('public.moved_id_seq', 1000, False)) AS s" in restart.alone
     finally:
-        execute(address, worker.database.name, "DROP OWNED BY pgh_other", "DROP ROLE pgh_other")
+        execute(address, worker.database, "DROP OWNED BY pgh_other", "DROP ROLE pgh_other")
 
 
 def test_option_and_marker(project: MakeProject) -> None:

@@ -172,13 +172,13 @@ def _log_in(opened: Socket, target: Target, database: str, parameters: Mapping[s
 
 def _answer(opened: Socket, target: Target, body: bytes, login: auth.Client | None) -> auth.Client | None:
     (what,) = struct.unpack_from("!I", body)
-    if what == 10:  # noqa: PLR2004 - SASL
+    if what == 10:  # noqa: PLR2004 - what a login may be: this is SASL
         login = auth.Client(target.password)
         first = auth.SCRAM.encode() + b"\x00" + struct.pack("!I", len(login.first)) + login.first
         opened.sendall(wire.message(b"p", first))
-    elif what == 11 and login is not None:  # noqa: PLR2004 - SASLContinue
+    elif what == 11 and login is not None:  # noqa: PLR2004 - the next step of SASL
         opened.sendall(wire.message(b"p", login.last(body[4:])))
-    elif what == 5:  # noqa: PLR2004 - MD5
+    elif what == 5:  # noqa: PLR2004 - an MD5 password
         answer = auth.md5(target.user, target.password, body[4:8])
         opened.sendall(wire.message(b"p", answer.encode() + b"\x00"))
     elif what == 3:  # noqa: PLR2004 - clear text

@@ -98,7 +98,7 @@ def test_a_server_that_is_gone(config: Config) -> None:
         run.open()
         run.template(find(config))
         run.clone("gw0")
-        run.restore("gw0")
+        run.take("gw0")
     where = f"127.0.0.1:{server.address.port}"
 
     with pytest.raises(DatabaseError, match=f"^pgharness: the server on {where} does not answer: "):
@@ -125,12 +125,10 @@ def test_a_role_that_may_only_create_databases_is_enough(clean: Server, config: 
     run.open()
 
     template = run.template(find(config))
-    name = run.clone("gw0")
-    execute(address, name, "CREATE SCHEMA dirt")
-    run.restore("gw0")
+    execute(address, run.clone("gw0"), "CREATE SCHEMA dirt")
 
     assert template.hit is True
-    assert fetch(address, name, "SELECT count(*) FROM pg_namespace WHERE nspname = 'dirt'") == [(0,)]
+    assert fetch(address, run.take("gw0"), "SELECT count(*) FROM pg_namespace WHERE nspname = 'dirt'") == [(0,)]
     run.close()
     assert databases(clean.address) == {*BARE, template.name}
 

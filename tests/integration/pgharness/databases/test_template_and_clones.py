@@ -97,8 +97,8 @@ def test_a_clone_made_again_is_fresh(run: Databases, config: Config) -> None:
 
 
 def test_clones_before_the_template_are_a_mistake_of_the_harness(run: Databases) -> None:
-    for method in (run.clone, run.restore):
-        with pytest.raises(RuntimeError, match="template comes before clone and restore"):
+    for method in (run.clone, run.take):
+        with pytest.raises(RuntimeError, match="template comes before clone and take"):
             method("gw0")
 
 
@@ -125,12 +125,12 @@ def test_what_an_abandoned_run_leaves_is_swept_by_the_next(
 ) -> None:
     template = run.template(find(config))
     name = run.clone("gw0")
-    run.restore("gw0")
+    taken = run.take("gw0")
 
     run.abandon()
     run.abandon()
 
-    assert name in databases(clean.address)
+    assert {name, taken} <= databases(clean.address)
     following = Databases(clean, run_id="next1", config=config)
     following.open()
     assert databases(clean.address) == {*BARE, template.name}
@@ -153,10 +153,9 @@ def test_settings_that_the_schema_gives_its_database_are_in_the_clones(tmp_path:
     run = Databases(clean, run_id="run1", config=config)
     run.open()
     run.template(find(config))
-    name = run.clone("gw0")
-    run.restore("gw0")
+    run.clone("gw0")
 
-    shown = fetch(clean.address, name, "SELECT current_setting('search_path'), current_setting('timezone')")
+    shown = fetch(clean.address, run.take("gw0"), "SELECT current_setting('search_path'), current_setting('timezone')")
 
     assert shown == [('shop, "$user"', "Asia/Tokyo")]
     run.close()

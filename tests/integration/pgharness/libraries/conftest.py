@@ -40,17 +40,17 @@ def worker(databases: OwnDatabases) -> Iterator[Worker]:
 def nothing_is_left(worker: Worker) -> Iterator[None]:
     yield
     query = "SELECT (SELECT count(*) FROM heroes) + (SELECT count(*) FROM billing.invoices)"
-    assert fetch(worker.database.server.address, worker.database.name, query) == [(0,)]
+    assert fetch(worker.server.address, worker.database, query) == [(0,)]
 
 
 @pytest.fixture
 def psycopg_url(worker: Worker) -> str:
-    return worker.database.server.address.url(worker.database.name, "psycopg")
+    return worker.address.url(worker.database, "psycopg")
 
 
 @pytest.fixture(params=["asyncpg", "psycopg"])
 def url(request: pytest.FixtureRequest, worker: Worker) -> str:
-    return worker.database.server.address.url(worker.database.name, request.param)
+    return worker.address.url(worker.database, request.param)
 
 
 @pytest.fixture

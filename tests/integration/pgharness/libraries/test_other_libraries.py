@@ -69,7 +69,7 @@ def test_sqlmodel_synchronous(worker: Worker, psycopg_url: str) -> None:
 )
 def session(request: pytest.FixtureRequest, worker: Worker, url: str) -> Iterator[AsyncSession]:
     with worker.test("test_x", "rollback"):
-        yield from async_session(url, request.param, joined=True)
+        yield from async_session(url, request.param)
 
 
 async def test_the_harness_session_is_of_the_class_that_is_asked_for_and_fresh(

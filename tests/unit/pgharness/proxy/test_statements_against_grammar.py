@@ -35,7 +35,7 @@ def _tree(text: str) -> grammar.Seen:
 
 def test_the_statements_are_many_and_of_every_kind() -> None:
     assert len(set(CORPUS)) == len(CORPUS) >= 250
-    assert {_only(text).kind for text in CORPUS} == set(Kind.__args__)  # type: ignore[attr-defined]
+    assert {_only(text).kind for text in CORPUS} == set(Kind.__args__)  # type: ignore[attr-defined]  # of a Literal
 
 
 @pytest.mark.parametrize("script", _SCRIPTS, ids=["lines", "comments after", "comments before"])

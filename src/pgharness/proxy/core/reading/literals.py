@@ -32,7 +32,7 @@ def truncated(name: str) -> str:
 
 def plain(raw: str) -> str:
     """The content of ``'...'``, where a backslash is a backslash."""
-    if raw.count("'") == 2 and raw[-1] == "'":  # noqa: PLR2004
+    if raw.count("'") == 2 and raw[-1] == "'":  # noqa: PLR2004 - the one that opens it and the one that closes it
         return raw[1:-1]
     return "".join(_PLAIN.findall(raw)).replace("''", "'")
 

@@ -58,7 +58,7 @@ def settings_in(piece: Piece, depth: int = 0) -> tuple[SetConfig, ...]:
     for at, mark in enumerate(piece.marks):
         if mark in ("set", "reset") and piece.marks[at - 1] in _BEFORE_A_STATEMENT:
             found += _assigned(piece, at)
-        elif mark == "'" and depth < 2 and "set" in piece.value(at).lower():  # noqa: PLR2004
+        elif mark == "'" and depth < 2 and "set" in piece.value(at).lower():  # noqa: PLR2004 - no text within a text within a text
             found += settings_in(Piece.of(piece.value(at)), depth + 1)
     return tuple(dict.fromkeys(found))
 
@@ -88,7 +88,7 @@ def _calls(piece: Piece) -> Iterator[int]:
 def _call(piece: Piece, at: int) -> SetConfig:
     arguments = list(_arguments(piece, at))
     name, name_param = _argument(piece, *arguments[0]) if arguments else (None, None)
-    local, local_param = _argument(piece, *arguments[2]) if len(arguments) > 2 else (None, None)  # noqa: PLR2004
+    local, local_param = _argument(piece, *arguments[2]) if len(arguments) > 2 else (None, None)  # noqa: PLR2004 - the third is whether it is local
     known = None if local is None else local.strip().lower()
     is_local = True if known in _TRUE else False if known in _FALSE else None
     return SetConfig(None if name is None else canonical(name), name_param, is_local, local_param)
