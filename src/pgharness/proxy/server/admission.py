@@ -38,28 +38,44 @@ class Admission:
         """What tells whether a password of ``user`` is right; text is a stored MD5 password."""
         if user != self._user:
             stored = self._stored_password(user)
+            if stored is None:
+                return auth.Verifier.of(os.urandom(_LONG_SECRET).hex())  # no such role
             if stored.startswith("md5"):
                 return stored
             if (found := auth.Verifier.read(stored)) is not None:
                 return found
         return self._verifier
 
-    def _stored_password(self, user: str) -> str:
-        """What the server keeps of the password of ``user``; empty if there is none."""
-        shared, connection = self._proxy.shared, self._proxy.connection
+    def _stored_password(self, user: str) -> str | None:
+        """What the server keeps of a password, empty if it does not tell; None without a role ``user``."""
+        shared = self._proxy.shared
         question = f"SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {literal(user)}"
-        rows: list[list[bytes | None]] = []
-        with contextlib.suppress(ConnectError):
-            as_owner = not {AUTHORIZATION, "role"} & set(shared.scope.stack.settings)
-            if shared.scope.begun and shared.channel.idle and not shared.scope.stack.aborted and as_owner:
-                rows = connection.ask(
-                    question
-                )  # a role that the test has made is seen in its transaction alone
+        as_owner = not {AUTHORIZATION, "role"} & set(shared.scope.stack.settings)
+        try:
+            if shared.scope.begun and shared.channel.idle and as_owner:
+                rows = self._ask_inside(question)
             else:
-                opened = upstream.connect(self._proxy.target, connection.database)
-                rows = opened.ask(question)
-                opened.close()
-        return (rows[0][0] or b"").decode() if rows else ""
+                rows = self._ask_outside(question)
+        except ConnectError:
+            return ""
+        return (rows[0][0] or b"").decode() if rows else None
+
+    def _ask_inside(self, question: str) -> list[list[bytes | None]]:
+        """Ask in the test's transaction, where alone a role is seen that the test has made."""
+        stack = self._proxy.shared.scope.stack
+        around = ["SAVEPOINT pgh_login", question, "RELEASE SAVEPOINT pgh_login"]
+        try:
+            return self._proxy.connection.ask("; ".join([*stack.take_pending(), *around]))
+        except ConnectError:
+            stack.pending = ["ROLLBACK TO SAVEPOINT pgh_login", "RELEASE SAVEPOINT pgh_login"]
+            raise
+
+    def _ask_outside(self, question: str) -> list[list[bytes | None]]:
+        opened = upstream.connect(self._proxy.target, self._proxy.connection.database)
+        try:
+            return opened.ask(question)
+        finally:
+            opened.close()
 
     def admit(self, session: Session, startup: Startup) -> None:
         """Make ``session`` a client that has logged in.
