@@ -78,7 +78,7 @@ def _run(options: list[str], command: list[str]) -> int:
         return _NOT_FOUND
 
     def work(harness: Harness) -> int:
-        harness.set_environment(harness.server_address)  # no test runs, so nothing stands between
+        harness.serve_directly()
         database = harness.provider.database(harness.worker_name)
         server = database.server
         sys.stderr.write(

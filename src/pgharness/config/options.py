@@ -155,7 +155,8 @@ OPTIONS: tuple[Option, ...] = (
         "port",
         "integer",
         0,
-        "The loopback port of a server the harness starts; 0 takes a free one.",
+        "The port that the app is given, for one that takes none from its settings; 0 takes a free one. "
+        "Each xdist worker has it on a loopback address of its own.",
         metavar="PORT",
     ),
     Option(

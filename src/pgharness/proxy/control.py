@@ -33,22 +33,23 @@ _opened: weakref.WeakSet[Control] = weakref.WeakSet()
 
 
 class Control:
-    """The proxy of this process."""
+    """The proxy of this process.
 
-    def __init__(self) -> None:
+    Args:
+        host: The address of loopback on which it is to listen.
+        port: The port; 0 takes a free one.
+    """
+
+    def __init__(self, host: str = LOOPBACK, port: int = 0) -> None:
         self.password = secrets.token_urlsafe(24)
         """What its clients log in with."""
         self.place: Callable[[int], str] = lambda _: ""
         """Says where in the code the transaction of a client began; answers the proxy from a thread."""
         self.now: Callable[[], str] = str
         """Says what time it is in the process that tests."""
-        listener = socket.socket()
-        # As a server has it: a port that an ended connection still holds can be had all the same.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, 0))
-        self.port: int = listener.getsockname()[1]
-        # A bare descriptor: a run that needs no proxy may end without closing it, and no warning.
-        self._listener: int | None = listener.detach()
+        self.host, self.port = host, port
+        self._listener = self._bind()
+        """Bound, and nothing listens; None where the port is taken, which matters to runs that need it."""
         self._control: socket.socket | None = None
         self._questions: socket.socket | None = None
         self._answers = b""
@@ -61,9 +62,23 @@ class Control:
         self._telling = threading.Lock()
         _opened.add(self)
 
+    def _bind(self) -> int | None:
+        listener = socket.socket()
+        # As a server has it: a port that an ended connection still holds can be had all the same.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self.host, self.port))
+        except OSError:
+            listener.close()
+            return None
+        self.port = listener.getsockname()[1]
+        # A bare descriptor: a run that needs no proxy may end without closing it, and no warning.
+        return listener.detach()
+
     @property
-    def is_started(self) -> bool:
-        return self._control is not None
+    def is_taken(self) -> bool:
+        """Whether another listens on its port."""
+        return self._listener is None and self._control is None
 
     @property
     def pid(self) -> int:

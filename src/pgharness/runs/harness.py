@@ -20,6 +20,7 @@ from pgharness.proxy.control import LOOPBACK, Control
 from pgharness.proxy.registry import Folder
 from pgharness.proxy.security import Security
 from pgharness.report.terminal import Pyramid
+from pgharness.server import failures
 from pgharness.server.base import Address
 from pgharness.tiers import guard
 
@@ -48,7 +49,6 @@ class Harness:
         self.http: Any = None
         self._folder = Folder()
         self._saved: dict[str, str | None] = {}
-        self.control = Control()
         handover = _handover(os.environ)
         if handover is None:
             from pgharness.runs.run import Run  # noqa: PLC0415 - not for a worker
@@ -60,8 +60,9 @@ class Harness:
             self.worker_name = os.environ["PYTEST_XDIST_WORKER"]
             self.run_id, self.server_address = handover["run"], Address(**handover["server"])
             self._handover = handover
+        self.control = Control(_loopback(self.worker_name) if config.port else LOOPBACK, config.port)
         self.address = Address(
-            LOOPBACK,
+            self.control.host,
             self.control.port,
             self.server_address.user,
             self.control.password,
@@ -80,6 +81,13 @@ class Harness:
         for line in self.config.env:
             name, _, template = line.partition("=")
             self._set(name.strip(), template.strip().format_map(values))
+
+    def serve_directly(self) -> None:
+        """Tell the app the server's own address: no test runs, so nothing has to stand between."""
+        self.control.close()
+        self.run.take_port(self.config.port)
+        self.server_address = self.run.reservation.address
+        self.set_environment(self.server_address)
 
     def _set(self, name: str, value: str) -> None:
         self._saved.setdefault(name, os.environ.get(name))
@@ -118,6 +126,8 @@ class Harness:
         if self.worker is None:
             from pgharness.runs.worker import Worker  # noqa: PLC0415 - loads SQLAlchemy
 
+            if self.control.is_taken:
+                raise failures.port_taken(self.address)
             options = self._security.options(os.environ, self.control.port)
             self.worker = Worker(self.worker_name, self.config, self.provider, self.control, options)
             self._folder.announce(self.address, self.worker.database)
@@ -177,6 +187,12 @@ class Harness:
                 else:
                     os.environ[name] = value
             self._saved.clear()
+
+
+def _loopback(worker: str) -> str:
+    """The address of loopback for ``worker``, where all of them are to have the same port."""
+    number = worker.removeprefix("gw")
+    return f"127.0.0.{2 + int(number) % 250}" if number.isdecimal() else LOOPBACK
 
 
 def _handover(environ: Mapping[str, str]) -> dict[str, Any] | None:

@@ -105,7 +105,7 @@ class Run:
 
         self.config = config
         self.id = secrets.token_hex(4)
-        self.reservation = reserve(config)
+        self.reservation = reserve(dataclasses.replace(config, port=0))  # pg_port is the proxy's
         self.facts: Facts | None = None
         self.failure: HarnessError | None = None
         self._lock = threading.RLock()
@@ -113,6 +113,13 @@ class Run:
         self._databases: Any = None
         self._clones: dict[str, str] = {}
         self._closed = False
+
+    def take_port(self, port: int) -> None:
+        """Have the server itself at ``port``, where no proxy is."""
+        from pgharness.server.choose import reserve  # noqa: PLC0415 - light, but not for --version
+
+        self.reservation.close()
+        self.reservation = reserve(dataclasses.replace(self.config, port=port))
 
     def prepare(self) -> Facts:
         """Start the server and build the template, once; later calls return or raise the same.

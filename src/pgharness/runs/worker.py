@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pgharness.config import Config
 from pgharness.errors import HarnessError, IsolationError, IsolationWarning
-from pgharness.proxy.control import LOOPBACK, Control
+from pgharness.proxy.control import Control
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.server.sentences import error_of
 from pgharness.runs import tasks
@@ -52,7 +52,7 @@ class Worker:
         self._is_stale = False
         """Whether it holds other rows than the next test is to begin with."""
         address = self.server.address
-        self.address = Address(LOOPBACK, control.port, address.user, control.password, address.database)
+        self.address = Address(control.host, control.port, address.user, control.password, address.database)
         """What clients connect to: the proxy."""
         control.configure(
             {
