@@ -9,6 +9,7 @@ from pgharness.proxy.core import wire, writers
 from pgharness.proxy.core.channel import Section
 from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.settings import literal
 from pgharness.proxy.core.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -23,6 +24,17 @@ END $$"""
 """Has those constraints wait for the commit again that do so by themselves."""
 _CHECK = ["SET CONSTRAINTS ALL IMMEDIATE", LET_WAIT]
 """Checks what a commit would check."""
+
+
+def at_temporary(name: str, command: str) -> str:
+    """Do ``command`` with the temporary table, view or sequence ``name`` if there is one."""
+    named = literal(name)
+    return f"""DO $pgharness$ DECLARE kind text; BEGIN
+  SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END INTO kind
+  FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relname = {named}
+    AND relkind IN ('r', 'p', 'v', 'S');
+  IF FOUND THEN EXECUTE pg_catalog.format('{command} %s pg_temp.%I CASCADE', kind, {named}); END IF;
+END $pgharness$"""
 
 
 class Commits:
@@ -122,13 +134,21 @@ class Commits:
             return []
         sql = []
         for name, at_commit in list(client.temporary.items()):
-            quoted = '"' + name.replace('"', '""') + '"'
             if at_commit == "drop":
-                sql.append(f"DROP TABLE IF EXISTS pg_temp.{quoted}")
+                sql.append(at_temporary(name, "DROP"))
                 del client.temporary[name]
             elif at_commit == "delete rows":
-                sql.append(f"TRUNCATE pg_temp.{quoted}")
+                sql.append(at_temporary(name, "TRUNCATE"))
         return sql
+
+    def drop_temporary(self, client: Client) -> None:
+        """Drop before the next statement what ``client`` has of its own."""
+        drops = [at_temporary(name, "DROP") for name in client.temporary]
+        client.temporary.clear()
+        stack = self._shared.scope.stack
+        if drops and client.transaction is not None:
+            stack.pending = stack.before(client.transaction, writes=True)
+        stack.pending += drops
 
     def forget(self, client: Client, *, kept: bool) -> None:
         """End the transaction of ``client`` in the stack, and what ends with it."""

@@ -86,8 +86,5 @@ class Leaving:
         for prepared in client.statements.values():
             self._shared.statements.forget(prepared)
         self._shared.sending.closes += [wire.close(b"S", name.encode()) for name in client.named.values()]
-        for name in client.temporary:
-            quoted = '"' + name.replace('"', '""') + '"'
-            self._shared.scope.stack.pending.append(f"DROP TABLE IF EXISTS pg_temp.{quoted}")
-        client.temporary.clear()
+        self._shared.commits.drop_temporary(client)
         client.out.clear()

@@ -106,6 +106,8 @@ class Sessions:
             client.settings = client.asked
             client.listens.clear()
             self._shared.effects.report(client)
+        if statement.name in ("all", "temp"):
+            self._shared.commits.drop_temporary(client)
         client.out += wire.complete(f"DISCARD {statement.name.upper()}")
 
     def _deallocate(self, client: Client, statement: Statement) -> None:
