@@ -77,7 +77,7 @@ class Channel:
         """What is to be sent to the server."""
         self.sections: deque[Section] = deque()
         self._refine = refine
-        self._rest = b""
+        self._rest = wire.Rest()
 
     def send(self, data: bytes, section: Section) -> None:
         """Send ``data``, which ends with a Sync or is a simple query, and expect ``section``."""
@@ -105,7 +105,7 @@ class Channel:
     def receive(self, data: bytes) -> None:  # noqa: C901, PLR0912 - one pass over every byte, in one place
         """Take what has come from the server."""
         if self._rest:
-            data = self._rest + data
+            data = self._rest.with_more(data)
         at = start = 0
         size = len(data)
         sections = self.sections
@@ -150,7 +150,8 @@ class Channel:
             at = following
         if section is not None and section.client is not None and start < at:
             section.client.out += data[start:at]
-        self._rest = data[at:] if at < size else b""
+        if at < size:
+            self._rest.keep(data[at:])
 
     def _unusual(  # noqa: PLR0913, PLR0917 - where `receive` stands
         self, section: Section, kind: int, data: bytes, start: int, at: int, following: int

@@ -64,6 +64,33 @@ def frames(data: bytes, start: int = 0) -> tuple[list[tuple[bytes, bytes]], int]
     return found, start
 
 
+class Rest:
+    """The beginning of a message, kept until the whole of it has come."""
+
+    __slots__ = ("_data", "_length")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._length = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def keep(self, data: bytes) -> None:
+        """Keep ``data``, with which a message begins."""
+        self._data += data
+        self._length = 1 + _LENGTH.unpack_from(data, 1)[0] if len(data) >= HEADER else HEADER
+
+    def with_more(self, data: bytes) -> bytes:
+        """What has been kept, and ``data``; empty while a message is not whole."""
+        self._data += data
+        if len(self._data) < self._length:
+            return b""
+        found = bytes(self._data)
+        self._data.clear()
+        return found
+
+
 def startup(data: bytes) -> tuple[int, bytes, int] | None:
     """The first message of a client: its code, its body and its length; None if it is not whole yet.
 

@@ -41,6 +41,7 @@ class Session:
         self.out = bytearray()
         """What is to be sent before it has become a client."""
         self._data = b""
+        self._rest = wire.Rest()
         self._take = self._first
         self._handshaking = False
         self._untried = True
@@ -77,6 +78,8 @@ class Session:
             if self._rejected:  # it does not go on without TLS: the next one of its kind gets it
                 self.proxy.tls.wanted = True
             raise ConnectionResetError
+        if self._rest:
+            data = self._rest.with_more(data)
         self._data = self._data + data if self._data else data
         self._take()
 
@@ -272,7 +275,9 @@ class Session:
 
     def _messages(self) -> None:
         messages, at = wire.frames(self._data)
-        self._data = self._data[at:] if at < len(self._data) else b""
+        if at < len(self._data):
+            self._rest.keep(self._data[at:])
+        self._data = b""
         if messages:
             if messages[-1][0] == b"X":
                 self.proxy.take(self, messages[:-1])

@@ -94,7 +94,7 @@ def test_the_columns_of_a_description_are_read() -> None:
     assert list(wire.in_text(described[wire.HEADER :])) == ["a", "ä b"]
 
 
-# -- bound parameters ------------------------------------------------------------------------------------
+# -- bound parameters -------------------------------------------------------------------------------
 
 
 def _bound(formats: list[int], values: list[bytes | None]) -> bytes:
@@ -144,7 +144,7 @@ def test_malformed_data_raises_protocol_errors_only(data: bytes) -> None:
             read(data)
 
 
-# -- errors ------------------------------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("position", "moved"), [("1", "8"), ("40", "47")])
@@ -169,3 +169,21 @@ def test_an_error_without_a_position_stays_as_it_is() -> None:
 
 def test_fields_of_another_encoding_can_be_read() -> None:
     assert wire.fields(b"C42P01\0Mrelation \xe4\0\0") == {"C": "42P01", "M": "relation \ufffd"}
+
+
+@given(sizes=st.lists(st.integers(1, 30), min_size=1, max_size=60))
+def test_the_beginning_of_a_message_is_kept_until_it_is_whole(sizes: list[int]) -> None:
+    data = b"".join(wire.message(b"d", b"x" * size) for size in sizes)
+    rest, found, at = wire.Rest(), [], 0
+
+    for size in [*sizes, len(data)]:
+        more = data[at : at + size]
+        at += size
+        whole = rest.with_more(more) if rest else more
+        messages, end = wire.frames(whole)
+        found += messages
+        if end < len(whole):
+            rest.keep(whole[end:])
+
+    assert [len(body) for _, body in found] == sizes
+    assert not rest
