@@ -70,7 +70,7 @@ CONTENDERS = (
         name="pgharness-rollback",
         title="pgharness rollback",
         column=("pgharness", "rollback"),
-        how="The default: all that connects joins the test's transaction, by whatever driver and from whatever process. With `pg_strict = "
+        how="The default: all that connects joins the test's transaction, from whatever process. With `pg_strict = "
         "error`, `pg_clock = on` and `pg_reset_sequences = on`.",
         ini=PGHARNESS,
     ),

@@ -208,6 +208,7 @@ class Extended:
         self._shared.sending.usable(part)
         for statement in portal.prepared.statements:
             self._shared.sending.examine(statement, part, portal)
+        part.writes = part.writes or body[at:] != _ALL_ROWS  # it may stay open, as a cursor does
         part.units.append(FORWARD)
         part.sent += wire.execute(portal.server_name, body[at:])
 

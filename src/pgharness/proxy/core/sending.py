@@ -74,7 +74,8 @@ class Sending:
             shared.control.sessions.check_listeners(client, statement)
         shared.effects.foresee(client, statement, part, portal)
         part.statements.append(statement)
-        part.writes = part.writes or checks.writes(statement, shared.facts)
+        # An open cursor is lost, as what is written is, where another's rollback lies beneath it.
+        part.writes = part.writes or statement.kind == "declare" or checks.writes(statement, shared.facts)
         if statement.changed_tables:
             transaction.tables |= statement.changed_tables
             shared.scope.tables |= statement.changed_tables

@@ -182,7 +182,6 @@ def test_a_cursor_outlives_a_commit_beneath_it(wired: Wired) -> None:
     assert two.query("FETCH c")[1] == "row 5"
 
 
-@pytest.mark.xfail(strict=True, reason="the cursor is gone, and the client gets 34000 as if it had closed it")
 def test_a_rollback_beneath_the_cursor_of_another_is_refused(wired: Wired) -> None:
     one, two = wired.client(), wired.client()
     one.query("BEGIN; INSERT INTO t VALUES (1)")
