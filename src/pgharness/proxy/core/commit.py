@@ -146,9 +146,16 @@ class Commits:
         drops = [at_temporary(name, "DROP") for name in client.temporary]
         client.temporary.clear()
         stack = self._shared.scope.stack
-        if drops and client.transaction is not None:
-            stack.pending = stack.before(client.transaction, writes=True)
-        stack.pending += drops
+        if not drops or stack.diverged is not None:
+            return
+        if client.transaction is not None:
+            stack.pending = stack.before(client.transaction, writes=True) + drops
+        elif all(savepoint.done for savepoint in stack.savepoints):  # what fails next is not to bring them back
+            alone = Transaction(client.origin(), session=client)
+            stack.pending = stack.before(alone, writes=True) + drops
+            stack.commit(alone)
+        else:
+            stack.pending += drops
 
     def forget(self, client: Client, *, kept: bool) -> None:
         """End the transaction of ``client`` in the stack, and what ends with it."""
