@@ -150,7 +150,8 @@ class Commits:
             return
         if client.transaction is not None:
             stack.pending = stack.before(client.transaction, writes=True) + drops
-        elif all(savepoint.done for savepoint in stack.savepoints):  # what fails next is not to bring them back
+        elif all(savepoint.done for savepoint in stack.savepoints):
+            # On their own, so that what fails next does not bring them back.
             alone = Transaction(client.origin(), session=client)
             stack.pending = stack.before(alone, writes=True) + drops
             stack.commit(alone)
