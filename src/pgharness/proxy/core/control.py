@@ -115,15 +115,23 @@ class Control:
         if statement.deferrable is not None:
             value = "on" if statement.deferrable else "off"
             transaction.local = {**transaction.local, DEFERRABLE: value}
-        if statement.read_only is False and transaction.read_only and transaction.queried:
+        if statement.read_only not in (None, transaction.read_only):
+            self._set_mode(transaction, read_only=not transaction.read_only)
+
+    def _set_mode(self, transaction: Transaction, *, read_only: bool) -> None:
+        stack = self._shared.scope.stack
+        if transaction.read_only and stack.has_labels(transaction):
+            text = "cannot set transaction read-write mode inside a read-only transaction"
+            raise Failure("25001", text)
+        if transaction.read_only and transaction.queried:
             raise Failure("25001", "transaction read-write mode must be set before any query")
-        if statement.read_only is not None and statement.read_only != transaction.read_only:
-            stack = self._shared.scope.stack
-            if writers.wrote(stack.savepoints, transaction):
-                raise Refused("session_state", "READ ONLY after it has written", transaction.place)
-            if transaction.used:
-                stack.pending = [*stack.before(transaction, writes=False), "SET TRANSACTION READ ONLY"]
-            transaction.read_only = statement.read_only
+        if writers.wrote(stack.savepoints, transaction):
+            raise Refused("session_state", "READ ONLY after it has written", transaction.place)
+        if transaction.used and not read_only:
+            raise Refused("session_state", "READ WRITE after READ ONLY", transaction.place)
+        if transaction.used:
+            stack.pending = [*stack.before(transaction, writes=False), "SET TRANSACTION READ ONLY"]
+        transaction.read_only = read_only
 
     def _begin(self, client: Client, statement: Statement) -> None:
         tag = "START TRANSACTION" if statement.verb == "start" else "BEGIN"
@@ -200,7 +208,8 @@ class Control:
         if statement.snapshot:
             raise Refused("session_state", "the snapshot of another transaction", str(client.origin()))
         if not client.explicit or client.transaction is None:
-            client.out += wire.notice("25P01", "SET TRANSACTION can only be used in transaction blocks")
+            if not statement.name:
+                client.out += wire.notice("25P01", "SET TRANSACTION can only be used in transaction blocks")
         else:
             self._characterize(client.transaction, statement)
         client.out += wire.complete("SET")

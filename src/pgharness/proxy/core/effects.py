@@ -10,6 +10,7 @@ from pgharness.proxy.core.channel import Section
 from pgharness.proxy.core.client import Client, Portal
 from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.part import Part
+from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.settings import AUTHORIZATION, REPORTED, ROLE
 from pgharness.proxy.core.statements import SetConfig, Statement, function_settings
 from pgharness.proxy.core.tokens import tokenize
@@ -22,6 +23,7 @@ ISOLATION, DEFERRABLE = "pgharness.isolation", "pgharness.deferrable"
 """The run-time parameters that tell a transaction what it has asked for and cannot have inside another."""
 VIRTUAL = {"transaction_isolation": ISOLATION, "transaction_deferrable": DEFERRABLE}
 """What stands for parameters that cannot be set inside the shared transaction."""
+_OF_ONE_TRANSACTION = frozenset(f"transaction_{name}" for name in ("isolation", "read_only", "deferrable"))
 UNSET = {ISOLATION: "read committed", DEFERRABLE: "off"}
 """The values of those before anybody has set them."""
 _RENAMED = frozenset(("prepare", "execute", "declare", "fetch", "move", "close"))
@@ -42,6 +44,7 @@ class Effects:
 
         Raises:
             Failure: PostgreSQL would refuse it.
+            Refused: It makes the whole transaction another by a call.
         """
         if statement.kind == "set" and statement.name:
             if statement.name == AUTHORIZATION and client.user != self._shared.facts.owner:
@@ -56,6 +59,9 @@ class Effects:
         if setters or self._made:
             for word in statement.words:
                 self._foresee(self._made.get(word) or setters.get(word, ()), part)
+        if not _OF_ONE_TRANSACTION.isdisjoint(part.settings):
+            (name, *_) = _OF_ONE_TRANSACTION & part.settings.keys()
+            raise Refused("session_state", f"set_config() of {name}", str(client.origin()))
 
     def _foresee_calls(self, statement: Statement, part: Part, portal: Portal | None) -> None:
         texts = portal.texts() if portal is not None else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from pgharness.proxy.core.reading.bodies import body
 from pgharness.proxy.core.reading.control import control
@@ -125,8 +125,23 @@ _LONG = 10_000
 _kept = lru_cache(maxsize=4096)(_read)
 
 
+_LEVELS = frozenset(("read uncommitted", "read committed", "repeatable read", "serializable"))
+_ON, _OFF = frozenset(("on", "true", "yes", "1")), frozenset(("off", "false", "no", "0"))
+
+
+def _characteristic(name: str, value: str) -> dict[str, Any]:
+    """The fields of SET TRANSACTION, where a parameter that stands for it is set; else none."""
+    if name == "transaction_isolation" and value in _LEVELS:
+        return {"kind": "set transaction", "isolation": value.upper()}
+    if name in ("transaction_read_only", "transaction_deferrable") and value in _ON | _OFF:
+        return {"kind": "set transaction", name.removeprefix("transaction_"): value in _ON}
+    return {}
+
+
 def _statement(piece: Piece, text: str) -> Statement:
     fields = control(piece) or {"kind": "plain"}
+    if fields["kind"] == "set":
+        fields |= _characteristic(fields["name"], (fields["value"] or "").lower())
     inner, analyzes = fields.pop("inner", 0), fields.pop("analyzes", False)
     fields = effects(piece, fields["kind"], inner, analyzes=analyzes) | fields
     if inner or fields["changes_schema"]:
