@@ -54,6 +54,7 @@ class Proxied:
         self.control.ask("use", database=name)
         self.url = self.url_of(server.user, self.password)
         self.direct_url = server.url(name)
+        self.clients: list[Bare] = []
 
     def url_of(self, user: str, password: str) -> str:
         return Address(LOOPBACK, self.port, user, password).url(self.name)
@@ -67,6 +68,11 @@ class Proxied:
 
     def end(self) -> list[str]:
         return [kind for kind, _ in self.control.ask("end")["refusals"]]
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.control.close()
 
     def status(self, field: str) -> int:
         """A figure of the process: ``VmRSS`` and ``VmHWM`` in KiB, ``Threads``."""
@@ -90,6 +96,7 @@ class Bare:
 
     def __init__(self, proxied: Proxied, *, user: str = "", **parameters: str) -> None:
         self.socket = proxied.connect()
+        proxied.clients.append(self)
         self._data = b""
         user = user or proxied.server.user
         self.send(wire.startup_message({"user": user, "database": proxied.name, **parameters}))

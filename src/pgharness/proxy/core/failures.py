@@ -58,8 +58,10 @@ class Failures:
 
     def refine(self, section: Section, body: bytes) -> bytes:
         """The message for the client in place of the ErrorResponse with ``body``."""
-        part = section.part
-        refused = self._refused(part, wire.fields(body)) if part is not None else None
+        part, error = section.part, wire.fields(body)
+        if error.get("V") in ("FATAL", "PANIC"):
+            return b""  # the connection is about to end, and its client to be told so
+        refused = self._refused(part, error) if part is not None else None
         if refused is None:
             return wire.message(b"E", wire.moved(body, part.offset if part is not None else 0))
         shared = self._shared

@@ -38,4 +38,4 @@ def proxied(
 ) -> Iterator[Proxied]:
     made = Proxied(server_address, pg_empty_database.name, **proxied_options)
     yield made
-    made.control.close()
+    made.close()

@@ -72,7 +72,7 @@ def test_who_does_not_know_the_secret_cancels_nothing(proxied: Proxied) -> None:
 
 def test_cancels_at_any_moment_leave_the_work_of_others_alone(proxied: Proxied) -> None:
     """Three hundred, at random microseconds: also while the savepoint of the statement is on its way."""
-    random_ = random.Random(13)
+    random_ = random.Random(13)  # noqa: S311 - no secret
     cancelled = 0
     with proxied.test():
         one, two = Bare(proxied), Bare(proxied)
@@ -121,8 +121,8 @@ def test_a_client_that_vanishes_holds_nobody_up(
         wire.query("COPY t FROM STDIN"),
         wire.query("COPY t FROM STDIN") + wire.message(b"d", b"1\n"),
         wire.query("COPY (SELECT generate_series(1, 100000000)) TO STDOUT"),
-        wire.parse(b"", b"COPY t FROM STDIN\0\0\0") + wire.bind(b"", b"", b"\0" * 6) + wire.execute(b"", b"\0" * 4)
-        + wire.SYNC,
+        wire.parse(b"", b"COPY t FROM STDIN\0\0\0") + wire.bind(b"", b"", b"\0" * 6)
+        + wire.execute(b"", b"\0" * 4) + wire.SYNC,
         wire.query("SELECT generate_series(1, 100000000)"),
     ],
     ids=["in", "in with rows", "out", "in extended", "rows"],
