@@ -31,7 +31,8 @@ class Direct:
         self._prepared: set[bytes] = set()
         self._open: Section | None = None
         """The section of a group that has no Sync yet."""
-        self._parsed: list[tuple[Section, int, bytes]] = []
+        self._parsed: list[tuple[Section, int, bytes, bool]] = []
+        """What is being prepared: its place among the answers, and whether the client has asked for it now."""
 
     @property
     def idle(self) -> bool:
@@ -95,7 +96,7 @@ class Direct:
             self._prepared.add(name)
             section = self._section([])
             assert section.units is not None  # noqa: S101 - made with some
-            self._parsed.append((section, len(section.units), name))
+            self._parsed.append((section, len(section.units), name, True))
         elif kind == b"B":
             _, at = wire.cut(body)
             self._again(wire.cut(body, at)[0])
@@ -117,7 +118,9 @@ class Direct:
         prepared = self.client.statements.get(name)
         if prepared is not None and name not in self._prepared:
             self._prepared.add(name)
-            self._section([SWALLOW])
+            section = self._section([SWALLOW])
+            assert section.units is not None  # noqa: S101 - made with some
+            self._parsed.append((section, len(section.units) - 1, name, False))
             self.channel.out += wire.parse(name, prepared.original)
 
     def _simple(self, body: bytes) -> None:
@@ -148,7 +151,8 @@ class Direct:
         if self._parsed:
             mine = [entry for entry in self._parsed if entry[0] is section]
             self._parsed = [entry for entry in self._parsed if entry[0] is not section]
-            for _, index, name in mine if section.error is not None else ():
+            for _, index, name, asked in mine if section.error is not None else ():
                 if index >= section.at:
-                    self.client.statements.pop(name, None)
                     self._prepared.discard(name)
+                    if asked:
+                        self.client.statements.pop(name, None)
