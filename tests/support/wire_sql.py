@@ -214,6 +214,7 @@ _STATEMENTS: list[tuple[str, _Run]] = [
     (r"CREATE TEMP TABLE \w+ \(.*\).*", _plain("CREATE TABLE")),
     (r"DROP TABLE IF EXISTS .*", _plain("DROP TABLE")),
     (r"TRUNCATE .*", _plain("TRUNCATE TABLE")),
+    (r"LOCK .*", _plain("LOCK TABLE")),
     (r"DO \$\$(.*)\$\$", _do),
     (r"PREPARE .*|EXECUTE .*|DECLARE .*|FETCH .*|CLOSE .*|", _plain("")),
 ]
