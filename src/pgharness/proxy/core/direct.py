@@ -32,7 +32,7 @@ class Direct:
         self._open: Section | None = None
         """The section of a group that has no Sync yet."""
         self._parsed: list[tuple[Section, int, bytes, bool]] = []
-        """What is being prepared: its place among the answers, and whether the client has asked for it now."""
+        """What is being prepared: its place among the answers, and whether the client has asked for it."""
 
     @property
     def idle(self) -> bool:

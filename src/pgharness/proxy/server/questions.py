@@ -20,6 +20,8 @@ class Questions:
         connection.settimeout(_SECONDS)
         self._connection = connection
         self._data = b""
+        self._owed = 0
+        """How many answers have not come, those included for which nobody waits any more."""
         self.frozen = False
         """Whether time may stand still in the process that tests."""
 
@@ -35,12 +37,16 @@ class Questions:
     def _ask(self, text: str) -> str:
         try:
             self._connection.sendall(text.encode() + b"\n")
-            while b"\n" not in self._data:
-                more = self._connection.recv(65536)
-                if not more:
-                    return ""
-                self._data += more
+            self._owed += 1
+            line = b""
+            while self._owed:
+                while b"\n" not in self._data:
+                    more = self._connection.recv(65536)
+                    if not more:
+                        return ""
+                    self._data += more
+                line, _, self._data = self._data.partition(b"\n")
+                self._owed -= 1
         except OSError:
             return ""
-        line, _, self._data = self._data.partition(b"\n")
         return str(json.loads(line))
