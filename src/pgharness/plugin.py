@@ -240,6 +240,7 @@ def pytest_runtest_makereport(
             result.longrepr = str(violations[0])
     if result.failed:
         item.stash[FAILED] = True
+        database_use.note_unserved(result, item.config.stash[KEY])
     add_log(item, result)
     return result
 
@@ -268,8 +269,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     facts = harness.run.facts if harness.run is not None else None
     reports = [entry for outcome in terminalreporter.stats.values() for entry in outcome]
     if facts is None:
-        port = str(harness.address.port)
-        if harness.config.env and any(port in getattr(entry, "longreprtext", "") for entry in reports):
+        if harness.config.env and any(database_use.is_unserved(entry, harness) for entry in reports):
             terminalreporter.write_line(terminal.NOT_STARTED)
         return
     for entry in reports:

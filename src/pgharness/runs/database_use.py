@@ -16,6 +16,7 @@ DATABASE_FIXTURES = frozenset(
     )
 )
 _OURS = "pgharness.fixtures."
+_UNSERVED = "pgharness_unserved"
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
 
 
@@ -80,6 +81,17 @@ def pay_for_loops(config: pytest.Config, items: Iterable[pytest.Item]) -> bool:
     if scope in ("session", "package", "module"):
         return False
     return any(getattr(item, "_loop_scope", "") == "function" for item in items)
+
+
+def is_unserved(report: Any, harness: Any) -> bool:
+    """Whether ``report`` is that of a failure to connect to a proxy that has not been started."""
+    return hasattr(report, _UNSERVED) or f"{harness.address.port}" in getattr(report, "longreprtext", "")
+
+
+def note_unserved(report: Any, harness: Any) -> None:
+    """Have the controller know of such a failure in this process, whose port it does not know."""
+    if harness.worker is None and is_unserved(report, harness):
+        setattr(report, _UNSERVED, True)
 
 
 def _definitions(item: Any) -> Any:

@@ -37,8 +37,6 @@ class _Opened:
 
     pid: int
     loop: asyncio.AbstractEventLoop | None
-    test: str = ""
-    """The test in which it was last used: on another loop, the next one gets a connection of its own."""
     is_new: bool = True
 
 
@@ -131,12 +129,9 @@ class Places:
         opened: _Opened | None = record.info.get(self._key)
         if opened is None:
             return
-        if opened.loop is not None:
-            elsewhere = opened.test != self.test and opened.loop is not asyncio.get_running_loop()
-            if elsewhere or opened.loop.is_closed():
-                pools.forget(record.driver_connection)
-                raise exc.DisconnectionError("its event loop serves other tests, or has ended")
-            opened.test = self.test
+        if opened.loop is not None and not opened.loop.is_running():  # it has ended, or serves other tests
+            pools.forget(record.driver_connection)
+            raise exc.DisconnectionError("its event loop does not run")
         task = tasks.current()
         if task is not None:
             self.outlived.check(self.test, task)

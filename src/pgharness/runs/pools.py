@@ -65,7 +65,7 @@ async def end(connection: Any) -> None:
 
 
 def forget(connection: Any) -> None:
-    """Give up a connection whose loop is closed, so that SQLAlchemy does not try to talk to it."""
+    """Give up a connection whose loop does not run, so that SQLAlchemy does not try to talk to it."""
     terminate = getattr(connection, "terminate", None)
     with contextlib.suppress(Exception):  # its transport asks the loop
         if terminate is not None:

@@ -1,4 +1,4 @@
-"""``pgharness psql`` beside a test that waits: it sees what is not committed, and writes into the same transaction."""
+"""``pgharness psql`` beside a test that waits: it is inside the transaction of the test."""
 
 from __future__ import annotations
 
@@ -49,7 +49,13 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def psql(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pgharness.cli", "psql", *arguments]
     return subprocess.run(
-        command, env=project.environment(), cwd=project.path, capture_output=True, text=True, timeout=60
+        command,
+        env=project.environment(),
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

@@ -108,9 +108,7 @@ def autocommits(engine: Engine) -> Seen:
 
 
 @pytest.mark.parametrize("program", [commits, autocommits])
-def test_psycopg(
-    joined: Joined, engine: Engine, beside: Engine, program: Callable[[Engine], Seen]
-) -> None:
+def test_psycopg(joined: Joined, engine: Engine, beside: Engine, program: Callable[[Engine], Seen]) -> None:
     with joined.test():
         seen = program(engine)
 

@@ -163,9 +163,8 @@ def compare(program: list[Step], drivers: list[str], joined: Joined, outside: st
         connection.execute("TRUNCATE t")
     together: list[Any] | None = None
     try:
-        with joined.test():
-            with contextlib.suppress(RefusedError):
-                together = perform(program, drivers, joined.url)
+        with joined.test(), contextlib.suppress(RefusedError):
+            together = perform(program, drivers, joined.url)
     except IsolationError:
         event("refused")
         return

@@ -55,12 +55,8 @@ async def test_the_same_by_asyncpg(joined: Joined, async_engine: AsyncEngine, sc
             assert await raw.fetchval(COUNT) == SCRIPTS[script]
 
 
-async def test_a_procedure_that_commits_needs_real_commits(
-    joined: Joined, async_engine: AsyncEngine
-) -> None:
-    sentence = (
-        "test_x: PostgreSQL refused a statement inside the test's transaction: COMMIT in a DO block"
-    )
+async def test_a_procedure_that_commits_needs_real_commits(joined: Joined, async_engine: AsyncEngine) -> None:
+    sentence = "test_x: PostgreSQL refused a statement inside the test's transaction: COMMIT in a DO block"
     with leaving(joined, sentence):
         async with async_engine.connect() as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection

@@ -111,10 +111,13 @@ def engine_at_module_level(pg_database: Database) -> None:
         state.engine = create_async_engine(pg_database.asyncpg_url)
 
 
-REAL = pytest.param("database", marks=pytest.mark.pg(isolation="database"))
+ISOLATIONS = [
+    pytest.param(name, marks=pytest.mark.pg(isolation=name), id=f"{number} {name}")
+    for number, name in enumerate(("rollback", "database", "database", "rollback"))
+]
 
 
-@pytest.mark.parametrize("isolation", ["rollback", REAL, REAL, "rollback"])
+@pytest.mark.parametrize("isolation", ISOLATIONS)
 async def test_real_requests_and_nothing_left_for_the_next(
     live_server: LiveServer, pg_database: Database, db_session: AsyncSession, isolation: str
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -79,7 +78,6 @@ def test_it_ends_with_its_parent(project: MakeProject, number: signal.Signals) -
         env=adopter.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     ) as run:
         while not (adopter.path / "ready").exists():
             assert run.poll() is None
@@ -188,5 +186,3 @@ def test_a_port_that_is_taken(project: MakeProject) -> None:
 
     assert result.code == 4, result.output
     assert f"ERROR: pgharness: port {port} on 127.0.0.1 is taken." in result.output
-
-

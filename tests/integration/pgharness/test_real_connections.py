@@ -75,7 +75,9 @@ def test_a_loop_that_ends_without_a_word(joined: Joined, make: Callable[[], Asyn
     assert left is not found
 
 
-def test_what_was_open_at_the_end_of_the_loop_is_undone(joined: Joined, make: Callable[[], AsyncEngine]) -> None:
+def test_what_was_open_at_the_end_of_the_loop_is_undone(
+    joined: Joined, make: Callable[[], AsyncEngine]
+) -> None:
     engine = make()
 
     async def leave_open() -> None:

@@ -66,9 +66,7 @@ class Client:
 def client(request: pytest.FixtureRequest, joined: Joined) -> Iterator[Callable[..., Client]]:
     url = getattr(joined, f"{request.param}_url")
     with contextlib.ExitStack() as made:
-        yield lambda **options: made.enter_context(
-            contextlib.closing(Client(url, request.param, **options))
-        )
+        yield lambda **options: made.enter_context(contextlib.closing(Client(url, request.param, **options)))
 
 
 def test_what_a_connect_listener_sets_holds_in_every_test(

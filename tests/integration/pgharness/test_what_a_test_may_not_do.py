@@ -87,7 +87,9 @@ def test_a_pool_of_a_test_that_has_ended_serves_the_next(joined: Joined) -> None
 
 
 def test_psycopg_goes_on_in_the_next_test(joined: Joined, engine: Engine) -> None:
-    sentence = "test_two: a connection goes on with the transaction begun at HERE in test_one, which has ended."
+    sentence = (
+        "test_two: a connection goes on with the transaction begun at HERE in test_one, which has ended."
+    )
     with left_open(joined, "test_one"):
         kept = engine.connect()
         kept.execute(ONE)
@@ -102,7 +104,9 @@ def test_psycopg_goes_on_in_the_next_test(joined: Joined, engine: Engine) -> Non
 def test_asyncpg_goes_on_in_the_next_test(
     joined: Joined, async_engine: AsyncEngine, loop: asyncio.Runner
 ) -> None:
-    sentence = "test_two: a connection goes on with the transaction begun at HERE in test_one, which has ended."
+    sentence = (
+        "test_two: a connection goes on with the transaction begun at HERE in test_one, which has ended."
+    )
     with left_open(joined, "test_one"):
         executing = loop.run(open_transaction(async_engine))
     with leaving(joined, sentence, name="test_two"):
@@ -162,7 +166,9 @@ async def test_asyncpg_a_statement_that_no_transaction_may_hold(
                 await connection.execute(text(BUILD))
 
 
-def test_in_a_transaction_of_the_apps_own_it_is_postgresql_that_refuses(joined: Joined, engine: Engine) -> None:
+def test_in_a_transaction_of_the_apps_own_it_is_postgresql_that_refuses(
+    joined: Joined, engine: Engine
+) -> None:
     with joined.test(), engine.connect() as connection:
         connection.execute(text("CREATE TABLE t (x int)"))
         with pytest.raises(DBAPIError, match="cannot run inside a transaction block"):
@@ -171,7 +177,9 @@ def test_in_a_transaction_of_the_apps_own_it_is_postgresql_that_refuses(joined: 
 
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity where pid = 0"
 REFUSED: dict[str, str] = {
-    "PREPARE TRANSACTION 'x'": "test_x: \"PREPARE TRANSACTION 'x'\" was sent by the transaction begun at HERE.",
+    "PREPARE TRANSACTION 'x'": (
+        "test_x: \"PREPARE TRANSACTION 'x'\" was sent by the transaction begun at HERE."
+    ),
     "DECLARE c CURSOR WITH HOLD FOR SELECT 1": (
         "test_x: the transaction begun at HERE uses a cursor WITH HOLD."
     ),
@@ -190,8 +198,8 @@ def test_what_belongs_to_one_connection_alone(joined: Joined, engine: Engine, sq
 
 def test_two_temporary_tables_of_one_name(joined: Joined, engine: Engine) -> None:
     said = (
-        "test_x: the transaction begun at HERE uses a temporary table scratch, which another connection has as"
-        " well."
+        "test_x: the transaction begun at HERE uses a temporary table scratch, which another connection has "
+        "as well."
     )
     create = text("CREATE TEMP TABLE scratch (x int)")
     with leaving(joined, said), engine.connect() as one, engine.connect() as other:

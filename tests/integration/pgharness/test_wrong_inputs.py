@@ -111,8 +111,8 @@ def test_an_object_that_is_no_app(project: MakeProject) -> None:
         (
             "--pg-env=DATABASE_URL={dsn}",
             "pgharness: pg_env has the line 'DATABASE_URL={dsn}', in which 'dsn' is not a known value.\n"
-            "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {host} {port} {user} {password} "
-            "{database}",
+            "To fix this: use one of: {url} {asyncpg_url} {psycopg_url} {psycopg2_url} {host} {port} {user} "
+            "{password} {database} {sslrootcert}",
         ),
     ],
 )

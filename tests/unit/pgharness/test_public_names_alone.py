@@ -1,4 +1,4 @@
-"""Of the drivers, of SQLAlchemy and of asyncio the package touches what they document, and nothing private."""
+"""Of drivers, SQLAlchemy and asyncio the package touches what they document, and nothing private."""
 
 from __future__ import annotations
 

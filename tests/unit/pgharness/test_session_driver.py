@@ -22,6 +22,12 @@ def _psycopg_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     ("auto", [ASYNCPG, PSYCOPG], ["psycopg", "asyncpg"], False, "psycopg"),  # both, so what connected first
     ("auto", ["A={url}"], ["asyncpg", "psycopg"], True, "asyncpg"),  # none, so the same
     ("auto", ["A={url}"], ["psycopg2", "psycopg"], False, "psycopg"),
+    ("auto", ["A={url}"], ["psycopg2", "psycopg"], True, "psycopg2"),  # which serves plain tests alone
+    ("auto", ["A={psycopg2_url}"], [], True, "psycopg2"),
+    ("auto", ["A={psycopg2_url}", PSYCOPG], ["psycopg"], True, "psycopg"),
+    ("auto", ["A={psycopg2_url}"], [], False, "asyncpg"),
+    ("psycopg2", [PSYCOPG], [], True, "psycopg2"),
+    ("psycopg2", [PSYCOPG], [], False, "asyncpg"),
     ("auto", ["A={url}"], [], True, "psycopg"),  # nothing tells, and the project has imported psycopg
     ("auto", ["A={url}"], [], False, "asyncpg"),
 ])  # fmt: skip
@@ -34,6 +40,7 @@ def test_the_driver_is_what_was_said_or_what_the_app_uses(
 def test_a_plain_test_of_a_project_that_never_imports_psycopg_gets_asyncpg(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(sys.modules, "psycopg", raising=False)
+    for name in ("psycopg", "psycopg2"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
     assert choose_driver("auto", [], [], plain=True) == "asyncpg"

@@ -120,7 +120,7 @@ def test_workers_take_at_the_same_time(run: Databases, config: Config) -> None:
     run.template(find(config))
     taken: list[str] = []
     threads = [
-        threading.Thread(target=lambda worker=worker: taken.append(run.take(worker)))  # type: ignore[misc]  # as it is now
+        threading.Thread(target=lambda worker=worker: taken.append(run.take(worker)))
         for worker in ("gw0", "gw1", "gw2") * 3
     ]
     for thread in threads:

@@ -128,7 +128,8 @@ def test_a_role_that_may_only_create_databases_is_enough(clean: Server, config: 
     execute(address, run.clone("gw0"), "CREATE SCHEMA dirt")
 
     assert template.hit is True
-    assert fetch(address, run.take("gw0"), "SELECT count(*) FROM pg_namespace WHERE nspname = 'dirt'") == [(0,)]
+    dirt = "SELECT count(*) FROM pg_namespace WHERE nspname = 'dirt'"
+    assert fetch(address, run.take("gw0"), dirt) == [(0,)]
     run.close()
     assert databases(clean.address) == {*BARE, template.name}
 

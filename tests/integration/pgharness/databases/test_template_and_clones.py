@@ -155,7 +155,8 @@ def test_settings_that_the_schema_gives_its_database_are_in_the_clones(tmp_path:
     run.template(find(config))
     run.clone("gw0")
 
-    shown = fetch(clean.address, run.take("gw0"), "SELECT current_setting('search_path'), current_setting('timezone')")
+    query = "SELECT current_setting('search_path'), current_setting('timezone')"
+    shown = fetch(clean.address, run.take("gw0"), query)
 
     assert shown == [('shop, "$user"', "Asia/Tokyo")]
     run.close()
