@@ -141,7 +141,9 @@ class IsolationError(HarnessError):
         error = cls(
             f"{test}: the test's transaction was committed or rolled back past the harness.",
             cause="A statement ended it whose text does not show that; its changes may have stayed.",
-            checked=[f"the last before: {textwrap.shorten(statement, 80)!r} of the transaction begun at {where}"],
+            checked=[
+                f"the last before: {textwrap.shorten(statement, 80)!r} of the transaction begun at {where}"
+            ],
             fix=["send COMMIT and ROLLBACK as statements of their own", WAY_OUT],
         )
         error.leaked_rows = True
