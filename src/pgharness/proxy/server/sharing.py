@@ -62,6 +62,7 @@ class SharedConnection:
         self.upstream, self.database = opened, name
         known = {name.lower(): value for name, value in opened.reported.items()}
         known |= {name: (value or b"").decode() for name, value in defaults.items()}
+        known["application_name"] = ""  # that of a client which gives none
         proxy.shared.connect(facts, {**known, AUTHORIZATION: proxy.target.user, "role": "none", **UNSET})
         proxy.register(opened.socket, self._readable)
 

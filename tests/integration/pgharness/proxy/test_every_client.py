@@ -130,6 +130,15 @@ async def test_two_hundred_clients_are_served_in_turn(proxied: Proxied) -> None:
     assert proxied.descriptors() < 40
 
 
+def test_a_client_without_a_name_is_given_none(proxied: Proxied) -> None:
+    with proxied.test(), psycopg.connect(proxied.url, autocommit=True) as connection:
+        connection.execute("SET app.x = '1'")
+        connection.execute("SET DateStyle = 'German'")
+
+        assert connection.info.parameter_status("application_name") == ""
+        assert connection.info.parameter_status("DateStyle") == "German, DMY"
+
+
 def test_parameters_at_the_start_are_those_of_one_client(proxied: Proxied) -> None:
     options = "-c work_mem=6MB -c statement_timeout=5000 -c search_path=pg_catalog -c app.x=1"
     shown = "SELECT current_setting(n, true) FROM unnest(%s::text[]) WITH ORDINALITY AS u (n, o) ORDER BY o"

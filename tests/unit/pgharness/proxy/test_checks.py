@@ -86,7 +86,7 @@ def test_the_rest_of_a_pipeline_is_skipped(wired: Wired) -> None:
     assert client.query("SELECT x FROM t") == ["columns", "SELECT 0", "ready I"]
 
 
-# -- the order of the others -----------------------------------------------------------------------
+# -- the order of the others ----------------------------------------------------------------------
 
 
 def test_undoing_what_lies_beneath_anothers_writes_is_refused_to_everybody(wired: Wired) -> None:
@@ -120,7 +120,18 @@ def test_temporary_tables_of_one_name_are_refused(wired: Wired) -> None:
     assert one.query("SELECT 5") == ["columns", "row 5", "SELECT 1", "ready T"]
 
 
-# -- locks -----------------------------------------------------------------------------------------
+@pytest.mark.xfail(strict=True, reason="only clients that are in a transaction are looked at")
+@pytest.mark.parametrize("sql", ["CREATE TEMP TABLE tt (x int)", "SELECT x FROM tt"])
+def test_the_temporary_table_of_another_is_refused(wired: Wired, sql: str) -> None:
+    one, two = _both(wired)
+    one.query("CREATE TEMP TABLE tt (x int)")
+    two.query("SELECT 5")
+
+    assert two.query(sql) == ["error 0A000 refused: session_state", "ready I"]
+    assert one.query("SELECT x FROM tt")[-1] == "ready I"
+
+
+# -- locks ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -170,7 +181,7 @@ def test_a_lock_that_has_been_given_back_is_none(wired: Wired) -> None:
     assert two.query("SELECT pg_try_advisory_lock()")[-1] == "ready I"
 
 
-# -- what others have not committed ----------------------------------------------------------------
+# -- what others have not committed ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -206,7 +217,7 @@ def test_a_notification_that_somebody_waits_for_is_told() -> None:
     assert two.query("NOTIFY news") == ["NOTIFY", "ready I"]
 
 
-# -- errors that only the shared transaction causes ------------------------------------------------
+# -- errors that only the shared transaction causes -----------------------------------------------
 
 
 @pytest.mark.parametrize(
