@@ -68,8 +68,9 @@ def test_every_option_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_name_in_code_that_begins_with_pg_exists(page: Path) -> None:
     named = set(re.findall(r"`(pg_[a-z_]+)`", page.read_text(encoding="utf-8")))
-    of_postgres = {"pg_config", "pg_dump", "pg_notify", "pg_stat_activity", "pg_terminate_backend"}
-    of_postgres.add("pg_try_advisory_lock")
+    programs = {"pg_config", "pg_dump"}
+    functions = {"pg_notify", "pg_terminate_backend", "pg_try_advisory_lock"}
+    of_postgres = programs | functions | {"pg_prepared_statements", "pg_stat_activity"}
 
     assert named - OPTION_NAMES - public_fixtures() - of_postgres == set()
 
