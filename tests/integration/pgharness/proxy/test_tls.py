@@ -29,7 +29,7 @@ def authority(tmp_path: Path) -> str:
 
 
 def _is_encrypted(url: str, **options: str) -> bool:
-    with psycopg.connect(url, **options) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(url, **options) as connection:  # type: ignore[arg-type]  # a mapping of options
         connection.execute("SELECT 1")
         return bool(connection.pgconn.ssl_in_use)
 
@@ -79,7 +79,7 @@ async def test_asyncpg_is_served(proxied: Proxied, authority: str) -> None:
         seen = [await client.fetchval("SELECT count(*) FROM t") for client in (required, verified, direct)]
 
         for client in (required, verified, direct):
-            assert client._transport.get_extra_info("ssl_object") is not None  # type: ignore[attr-defined]
+            assert client._transport.get_extra_info("ssl_object") is not None  # type: ignore[attr-defined]  # of asyncpg, where it is kept
             await client.close()
     assert seen == [0, 0, 0]
 

@@ -144,7 +144,7 @@ def test_the_temporary_table_of_another_is_refused(wired: Wired, sql: str) -> No
     ],
 )
 def test_what_would_skip_the_lock_of_another_is_refused(wired: Wired, holds: str, wants: str) -> None:
-    wired.server.receive = _answers_anything  # type: ignore[method-assign]
+    wired.server.receive = _answers_anything  # type: ignore[method-assign]  # another server
     one, two = _both(wired)
     one.query("BEGIN")
     one.query(holds)
@@ -163,7 +163,7 @@ def test_a_lock_of_the_session_outlives_its_transaction_and_is_told_at_the_end(w
     one, two = _both(wired)
     one.query("SELECT pg_advisory_lock()")
     answered = wired.server.receive
-    wired.server.receive = lambda data: (  # type: ignore[method-assign]
+    wired.server.receive = lambda data: (  # type: ignore[method-assign]  # another server
         wire.complete("ROLLBACK") + wire.row([b"1"]) + wire.row([b""]) + wire.READY[b"I"]
         if b"pg_locks" in data
         else answered(data)
@@ -244,7 +244,7 @@ def test_an_error_of_the_shared_transaction_is_a_refusal(
         wired.server.session.fail()
         return before + wire.error("ERROR", code, text) + wire.READY[b"E"]
 
-    wired.server.receive = receive  # type: ignore[method-assign]
+    wired.server.receive = receive  # type: ignore[method-assign]  # another server
 
     said = client.query("VACUUM")
 
@@ -255,7 +255,7 @@ def test_an_error_of_the_shared_transaction_is_a_refusal(
 
 def test_a_statement_that_ends_the_transaction_past_the_harness_is_told(wired: Wired) -> None:
     client = wired.client()
-    wired.server.receive = lambda data: b"".join(  # type: ignore[method-assign]
+    wired.server.receive = lambda data: b"".join(  # type: ignore[method-assign]  # another server
         wire.complete("CALL") + wire.READY[b"I" if b"CALL" in body else b"T"]
         for _, body in wire.frames(data)[0]
     )
