@@ -101,7 +101,7 @@ class WireServer:
     def _query(self, body: bytes) -> bytes:
         self.prepared.pop("", None)
         self.portals.pop("", None)
-        out, statements = b"", split(body[:-1].decode())
+        out, statements = b"", split(_text(body[:-1]))
         if not statements:
             return wire.EMPTY_QUERY
         for sql in statements:
@@ -167,7 +167,7 @@ class WireServer:
         sql, at = wire.cut(body, at)
         if len(body) < at + 2:
             raise SqlError("08P01", "insufficient data left in message")
-        text = sql.decode()
+        text = _text(sql)
         if not text.startswith(("ROLLBACK", "COMMIT")):
             self.session.usable()
         if name and name.decode() in self.prepared:
@@ -269,15 +269,21 @@ class WireServer:
             return wire.complete(f"COPY {self._copied}") + (b"" if is_extended else self._ready())
         elif kind not in (b"S", b"H"):
             self._copying = ""
-            failure = (
-                f"COPY from stdin failed: {body[:-1].decode()}" if kind == b"f" else "unexpected message"
-            )
+            why = body[:-1].decode("utf-8", "replace")
+            failure = f"COPY from stdin failed: {why}" if kind == b"f" else "unexpected message"
             return self._failed(SqlError("57014" if kind == b"f" else "08P01", failure), extended=is_extended)
         return b""
 
 
 def _name(word: str) -> str:
     return word[1:-1].replace('""', '"') if word.startswith('"') else word.lower()
+
+
+def _text(sql: bytes) -> str:
+    try:
+        return sql.decode()
+    except UnicodeDecodeError:
+        raise SqlError("22021", "invalid byte sequence") from None
 
 
 def shown(kind: bytes, body: bytes) -> str:

@@ -36,8 +36,8 @@ def columns(sql: str) -> Columns:
 
 def split(script: str) -> list[str]:
     """The statements of ``script``; a semicolon in a literal or in a dollar quote divides nothing."""
-    parts = re.findall(r"(?:\$\$.*?\$\$|'[^']*'|[^;])+", script, re.DOTALL)
-    return [part.strip() for part in parts if part.strip()]
+    found = re.finditer(r"(?:\$(\w*)\$.*?\$\1\$|'[^']*'|[^;])+", script, re.DOTALL)
+    return [part[0].strip() for part in found if part[0].strip()]
 
 
 def execute(session: Session, sql: str, values: list[bytes | None]) -> Answer:
@@ -166,7 +166,7 @@ def _copy(session: Session, found: re.Match[str], _: list[bytes | None]) -> Answ
 
 
 def _do(session: Session, found: re.Match[str], _: list[bytes | None]) -> Answer:
-    for name, value in re.findall(r"set_config\('(\S+)', '(\S+)', \w+\)", found[1]):
+    for name, value in re.findall(r"set_config\('(\S+)', '(\S+)', \w+\)", found[2]):
         _assign(session, name, value)
     return Answer("DO")
 
@@ -215,6 +215,6 @@ _STATEMENTS: list[tuple[str, _Run]] = [
     (r"DROP TABLE IF EXISTS .*", _plain("DROP TABLE")),
     (r"TRUNCATE .*", _plain("TRUNCATE TABLE")),
     (r"LOCK .*", _plain("LOCK TABLE")),
-    (r"DO \$\$(.*)\$\$", _do),
+    (r"DO \$(\w*)\$(.*)\$\1\$", _do),
     (r"PREPARE .*|EXECUTE .*|DECLARE .*|FETCH .*|CLOSE .*|", _plain("")),
 ]

@@ -9,11 +9,14 @@ from pgharness.proxy.core import wire
 from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.refusals import Refused
-from pgharness.proxy.core.settings import AUTHORIZATION
+from pgharness.proxy.core.settings import AUTHORIZATION, ROLE
 from pgharness.proxy.core.statements import Statement
 
 if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
+
+_OWN = "pgharness."
+"""What the names of parameters begin with that stand for those of a transaction."""
 
 
 class Sessions:
@@ -48,12 +51,11 @@ class Sessions:
 
     def _set(self, client: Client, values: dict[str, str]) -> None:
         """Set parameters for the session; the server is told before the next statement."""
+        if client.transaction is None:
+            client.transaction = self._shared.control.new_transaction(client)
         transaction = client.transaction
-        if transaction is not None and transaction.explicit:
-            transaction.settings = {**transaction.settings, **values}
-        else:
-            client.settings = {**client.settings, **values}
-            self._shared.effects.report(client)
+        transaction.settings = {**transaction.settings, **values}
+        transaction.local = {name: value for name, value in transaction.local.items() if name not in values}
 
     def _reset(self, client: Client, statement: Statement) -> None:
         known = {**self._shared.defaults, **client.asked}
@@ -70,11 +72,10 @@ class Sessions:
 
     def forget_settings(self, client: Client) -> None:
         """Give ``client`` the parameters that it was started with; its role stays."""
-        kept = {name: client.settings[name] for name in ("role", AUTHORIZATION) if name in client.settings}
-        names = [name for name in client.settings if name not in kept]
-        self._set(
-            client, {name: client.asked.get(name, self._shared.defaults.get(name, "")) for name in names}
-        )
+        known = {**self._shared.defaults, **client.asked}
+        held = client.transaction.effective if client.transaction is not None else client.settings
+        names = [name for name in held if name not in (ROLE, AUTHORIZATION) and not name.startswith(_OWN)]
+        self._set(client, {name: known.get(name, "") for name in names})
 
     def _listen(self, client: Client, statement: Statement) -> None:
         client.listens[statement.name] = str(client.origin())

@@ -49,7 +49,7 @@ def test_what_a_rollback_brings_back_is_reported(local: str) -> None:
     assert two.query("SELECT 5") == ["columns", "row 5", "SELECT 1", "ready I"]
 
 
-# -- RESET and DISCARD -----------------------------------------------------------------------------
+# -- RESET and DISCARD ---------------------------------------------------------------------------
 
 
 def test_reset_goes_back_to_what_the_client_has_asked_for(wired: Wired) -> None:
@@ -100,7 +100,7 @@ def test_the_script_with_which_asyncpg_gives_a_connection_back(wired: Wired) -> 
     assert _shown(one, two) == ["", "1"]
 
 
-# -- roles -----------------------------------------------------------------------------------------
+# -- roles ---------------------------------------------------------------------------------------
 
 
 def test_a_role_is_its_clients_own(wired: Wired) -> None:
@@ -136,7 +136,7 @@ def test_another_login_cannot_become_its_owner(wired: Wired) -> None:
     ]
 
 
-# -- the process -----------------------------------------------------------------------------------
+# -- the process ---------------------------------------------------------------------------------
 
 
 def test_each_client_has_a_process_of_its_own(wired: Wired) -> None:
@@ -146,3 +146,66 @@ def test_each_client_has_a_process_of_its_own(wired: Wired) -> None:
 
     assert said == [["columns", f"row {pid}", "SELECT 1", "ready I"] for pid in (1, 2)]
     assert two.send(parse("SELECT pg_backend_pid()") + bind() + execute() + SYNC)[2] == "row 2"
+
+
+# -- RESET within a transaction --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sql", ["RESET work_mem", "RESET ALL"])
+@pytest.mark.parametrize("set_by", ["SET LOCAL", "SET"])
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_a_reset_holds_at_once_and_goes_with_a_rollback(
+    wired: Wired, sql: str, set_by: str, end: str
+) -> None:
+    one, two = wired.client(), wired.client()
+    one.query("SET work_mem = '6MB'")
+    one.query("BEGIN")
+    one.query(f"{set_by} work_mem = '8MB'")
+
+    one.query(sql)
+
+    inside = [client.query("SHOW work_mem")[1] for client in (one, two)]
+    one.query(end)
+    assert inside == ["row 4MB", "row 4MB"]
+    assert one.query("SHOW work_mem")[1] == ("row 4MB" if end == "COMMIT" else "row 6MB")
+
+
+def test_a_role_for_the_transaction_is_reset(wired: Wired) -> None:
+    one, two = wired.client(), wired.client()
+    one.query("BEGIN; SET LOCAL ROLE reader")
+    before = one.query("SHOW role")[1]
+
+    one.query("RESET ROLE")
+
+    assert (before, one.query("SHOW role")[1], two.query("SHOW role")[1]) == (
+        "row reader",
+        "row none",
+        "row none",
+    )
+
+
+def test_a_reset_goes_back_to_its_savepoint(wired: Wired) -> None:
+    one = wired.client()
+    one.query("BEGIN; SET work_mem = '8MB'; SAVEPOINT a; RESET ALL")
+    reset = one.query("SHOW work_mem")[1]
+
+    one.query("ROLLBACK TO a")
+
+    assert (reset, one.query("SHOW work_mem")[1]) == ("row 4MB", "row 8MB")
+
+
+@pytest.mark.parametrize("first", ["", "SELECT 5; "])
+def test_a_reset_in_a_script_that_fails_is_taken_back(wired: Wired, first: str) -> None:
+    one = wired.client()
+    one.query("SET work_mem = '8MB'")
+
+    one.query(f"{first}RESET work_mem; SELECT 1/0")
+
+    assert one.query("SHOW work_mem")[1] == "row 8MB"
+
+
+@pytest.mark.xfail(strict=True, reason="a script is no transaction block to DISCARD ALL")
+def test_discard_all_is_refused_in_a_script(wired: Wired) -> None:
+    said = wired.client().query("SELECT 5; DISCARD ALL")
+
+    assert said[-2] == "error 25001 DISCARD ALL cannot run inside a transaction block"
