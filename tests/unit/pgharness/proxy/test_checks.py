@@ -26,6 +26,7 @@ def _both(wired: Wired) -> tuple[Sender, Sender]:
     ("sql", "kind"),
     [
         ("PREPARE TRANSACTION 'x'", "two_phase"),
+        ("PREPARE TRANSACTION ''", "two_phase"),
         ("COMMIT PREPARED 'x'", "two_phase"),
         ("ROLLBACK PREPARED 'x'", "two_phase"),
         ("SELECT pg_terminate_backend(7)", "terminates"),

@@ -50,7 +50,7 @@ def _begin(c: Cursor) -> Fields | None:
 
 def _commit(c: Cursor) -> Fields | None:
     if c.take("commit", "prepared"):
-        return _named("commit prepared", c.string())
+        return _identified("commit prepared", c.string())
     c.at += 1
     c.take_any("work", "transaction")
     return _chained("commit", c)
@@ -58,7 +58,7 @@ def _commit(c: Cursor) -> Fields | None:
 
 def _rollback(c: Cursor) -> Fields | None:
     if c.take("rollback", "prepared"):
-        return _named("rollback prepared", c.string())
+        return _identified("rollback prepared", c.string())
     rollback = bool(c.take_any("rollback", "abort") == "rollback")
     c.take_any("work", "transaction")
     if rollback and c.take("to"):
@@ -92,7 +92,7 @@ def _savepoint_of(kind: str, c: Cursor) -> Fields | None:
 def _prepare(c: Cursor) -> Fields | None:
     if c.piece.marks[1:3] == ["transaction", "'"]:
         c.at = 2
-        return _named("prepare transaction", c.string())
+        return _identified("prepare transaction", c.string())
     c.at += 1
     fields = _spanned("prepare", c)
     if c.mark == "(":
@@ -207,6 +207,11 @@ def _simple(c: Cursor) -> Fields | None:
 
 def _named(kind: str, name: str | None) -> Fields | None:
     return {"kind": kind, "name": name} if name else None
+
+
+def _identified(kind: str, name: str | None) -> Fields | None:
+    """The fields of a statement of two-phase commit, whose identifier may be empty."""
+    return {"kind": kind, "name": name} if name is not None else None
 
 
 def _spanned(kind: str, c: Cursor) -> Fields | None:
