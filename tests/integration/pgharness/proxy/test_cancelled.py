@@ -46,6 +46,7 @@ def test_a_client_that_waits_is_cancelled(proxied: Proxied) -> None:
     with proxied.test():
         one, two = Bare(proxied), Bare(proxied)
         one.send(wire.query("SELECT pg_sleep(1)"))
+        time.sleep(0.1)
         two.send(wire.query("INSERT INTO t VALUES (2)"))
         _cancel(proxied, two)
         began = time.monotonic()

@@ -65,7 +65,7 @@ def test_a_copy_that_the_server_takes_slowly_does_not_fill_the_memory(
     direct.execute("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
                    "IF new.v LIKE 'z%' THEN PERFORM pg_sleep(1); END IF; RETURN NULL; END $$")  # fmt: skip
     direct.execute("CREATE TRIGGER slow BEFORE INSERT ON words FOR EACH ROW EXECUTE FUNCTION slow()")
-    rows = io.BytesIO(b"z" * 50 + b"\n" + _LINE * (_COPIED // len(_LINE)))
+    rows = io.BytesIO(b"z" * 50 + b"\n" + _LINE * (_COPIED // len(_LINE) // 2))
     with proxied.test():
         one = psycopg2.connect(proxied.url)
         with one.cursor() as cursor:
