@@ -11,6 +11,7 @@ import psycopg
 import psycopg2
 import pytest
 
+from pgharness.proxy.server.certificate import certificate
 from pgharness.server.base import Address
 from tests.support.proxied import Proxied
 
@@ -51,8 +52,6 @@ def test_the_certificate_is_verified(proxied: Proxied, authority: str, mode: str
 
 
 def test_another_authority_is_not_trusted(proxied: Proxied, tmp_path: Path) -> None:
-    from pgharness.proxy.server.certificate import certificate  # noqa: PLC0415
-
     other = certificate(str(tmp_path / "other"), [])
     assert other is not None
     with proxied.test():
