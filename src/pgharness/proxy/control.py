@@ -76,6 +76,11 @@ class Control:
         return listener.detach()
 
     @property
+    def is_open(self) -> bool:
+        """Whether the proxy takes orders from this process: it has been started, and by no parent."""
+        return self._control is not None
+
+    @property
     def is_taken(self) -> bool:
         """Whether another listens on its port."""
         return self._listener is None and self._control is None

@@ -61,7 +61,8 @@ class Places:
         self._clock = clock
         self._port = str(control.port)
         self._key = f"pgharness {control.port}"
-        self._pools = pools.Pools()
+        self.pools = pools.Pools()
+        """What ends with its event loop."""
         self._places: dict[int, Place] = {}
         self._secured = False
         self._listeners = (
@@ -99,7 +100,7 @@ class Places:
             return
         if dialect.driver not in self.drivers:
             self.drivers.append(dialect.driver)
-        if not self._secured and _insists_on_tls(cargs, cparams):
+        if not self._secured and self._control.is_open and _insists_on_tls(cargs, cparams):
             self._control.ask("tls")
             self._secured = True
         if record is not None:
@@ -117,7 +118,7 @@ class Places:
         if self._key not in record.info and not self._leads_here(driver):
             return
         is_async = driver is not connection
-        loop = self._pools.add(driver) if is_async else None
+        loop = self.pools.add(driver) if is_async else None
         opened = record.info[self._key] = _Opened(_process(driver), loop)
         self._note_place(opened)
 
@@ -161,7 +162,7 @@ class Places:
         if self.isolation != "database" or connection is None or error is None or connection.closed:
             return
         opened: _Opened | None = connection.info.get(self._key)
-        if opened is None or _LOCK_TIMEOUT not in str(error):
+        if opened is None or not self._control.is_open or _LOCK_TIMEOUT not in str(error):
             return
         statement = textwrap.shorten(context.statement or "", 80)
         session = self.of(opened.pid) or "an unknown place"

@@ -18,16 +18,22 @@ class Pools:
     """The connections of async drivers that are open, by their loops."""
 
     def __init__(self) -> None:
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Open] = weakref.WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _Open] = {}
 
     def add(self, connection: Any) -> asyncio.AbstractEventLoop:
         """Close ``connection``, an open one of a driver, when the running loop ends; returns that loop."""
         loop = asyncio.get_running_loop()
         found = self._loops.get(loop)
         if found is None:
+            for ended in [each for each in self._loops if each.is_closed()]:
+                del self._loops[ended]
             found = self._loops[loop] = _Open()
         found.connections.add(connection)
         return loop
+
+    def __len__(self) -> int:
+        """How many loops have, or have had, open connections and are not forgotten yet."""
+        return len(self._loops)
 
 
 class _Open:

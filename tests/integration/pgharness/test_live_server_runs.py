@@ -44,6 +44,50 @@ def test_own(live_server, pg_database):
 """
 
 
+OTHER_PROCESS = """
+import os, subprocess, sys, time
+import httpx, pytest, notes
+
+@pytest.fixture
+def server(unused_port):
+    command = [sys.executable, "-m", "uvicorn", "notes:app", f"--port={unused_port}", "--log-level=warning"]
+    with subprocess.Popen(command) as process:
+        url = f"http://127.0.0.1:{unused_port}"
+        for _ in range(600):
+            try:
+                httpx.get(f"{url}/notes")
+                break
+            except httpx.ConnectError:
+                time.sleep(0.05)
+        yield url
+        process.terminate()
+
+@pytest.fixture
+def unused_port():
+    import socket
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        return made.getsockname()[1]
+
+@pytest.mark.parametrize("run", [1, 2])
+async def test_uvicorn_in_a_process_of_its_own(pg_database, server, db_session, run):
+    db_session.add(notes.Note(text="of the test"))
+    await db_session.commit()
+    assert httpx.get(f"{server}/notes").json() == 1
+    assert httpx.post(f"{server}/notes", params={"text": "of the app"}).status_code == 201
+    texts = (await db_session.scalars(notes.select(notes.Note.text))).all()
+    assert {"of the test", "of the app"} <= set(texts)
+"""
+
+
+def test_uvicorn_in_a_process_of_its_own_shares_the_test_s_transaction(project: MakeProject) -> None:
+    adopter = project("asyncpg_app")
+    adopter.write("test_notes.py", OTHER_PROCESS)
+
+    result = adopter.pytest()
+
+    assert (result.code, result.outcomes) == (0, {"passed": 2}), result.output
+
+
 def test_the_server_s_log_is_in_the_report_of_a_failure_alone(project: MakeProject) -> None:
     adopter = project("asyncpg_app")
     adopter.write("test_notes.py", TESTS)

@@ -75,6 +75,15 @@ def test_a_loop_that_ends_without_a_word(joined: Joined, make: Callable[[], Asyn
     assert left is not found
 
 
+def test_loops_that_have_ended_are_forgotten(joined: Joined, make: Callable[[], AsyncEngine]) -> None:
+    engine = make()
+    with joined.test():
+        for _ in range(5):
+            asyncio.run(pooled(engine))
+
+    assert len(joined.worker.places.pools) == 1
+
+
 def test_what_was_open_at_the_end_of_the_loop_is_undone(
     joined: Joined, make: Callable[[], AsyncEngine]
 ) -> None:
