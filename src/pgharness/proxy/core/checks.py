@@ -26,7 +26,7 @@ def check(scope: Scope, facts: Facts, client: Client, transaction: Transaction, 
         raise Refused("not_in_transaction", "COMMIT in a DO block")
     if statement.hold:
         raise Refused("session_state", "a cursor WITH HOLD", transaction.place)
-    if statement.temp_table:
+    if scope.temporary:
         _check_temporary(scope, client, transaction, statement)
     _check_reads(scope, facts, transaction, statement)
     _check_locks(scope, facts, client, transaction, statement)
@@ -38,14 +38,11 @@ def writes(statement: Statement, facts: Facts) -> bool:
 
 
 def _check_temporary(scope: Scope, client: Client, transaction: Transaction, statement: Statement) -> None:
-    for other in scope.stack.savepoints:
-        session = other.owner.session
-        if (
-            isinstance(session, Client)
-            and session is not client
-            and statement.temp_table in session.temporary
-        ):
-            what = f"a temporary table {statement.temp_table}, which another connection has as well"
+    for name in sorted({statement.temp_table} | statement.read_tables | statement.changed_tables):
+        maker = scope.temporary.get(name)
+        session = maker.session if maker is not None else client
+        if isinstance(session, Client) and session is not client and name in session.temporary:
+            what = f"{name}, a temporary table of another connection"
             raise Refused("session_state", what, transaction.place)
 
 

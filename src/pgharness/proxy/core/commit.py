@@ -170,6 +170,9 @@ class Commits:
                 client.settings = transaction.settings
         else:
             shared.scope.stack.rollback(transaction)
+            for name in [name for name, maker in shared.scope.temporary.items() if maker is transaction]:
+                del shared.scope.temporary[name]
+                client.temporary.pop(name, None)
         for portal in client.portals.values():
             if portal.server_name:
                 shared.sending.closes.append(wire.close(b"P", portal.server_name))

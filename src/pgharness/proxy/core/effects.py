@@ -166,6 +166,8 @@ class Effects:
             client.cursors.pop(name, None)
         if statement.temp_table:
             client.temporary[statement.temp_table] = statement.temp_on_commit
+            if client.transaction is not None:
+                self._shared.scope.temporary[statement.temp_table] = client.transaction
         if statement.adds_value and client.transaction is not None:
             client.transaction.added_value = True
 

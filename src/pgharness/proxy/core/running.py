@@ -79,6 +79,8 @@ class Scope:
         """Where a statement was sent that may have taken an advisory lock for the session."""
         self.session_locks: list[Transaction] = []
         """Who took each advisory lock that outlasts its transaction."""
+        self.temporary: dict[str, Transaction] = {}
+        """Which transaction has made each temporary table."""
         self.tables: set[str] = set()
         self.refusals: list[Refused] = []
         self.doubts: list[Refused] = []

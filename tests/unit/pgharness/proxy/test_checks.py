@@ -121,7 +121,6 @@ def test_temporary_tables_of_one_name_are_refused(wired: Wired) -> None:
     assert one.query("SELECT 5") == ["columns", "row 5", "SELECT 1", "ready T"]
 
 
-@pytest.mark.xfail(strict=True, reason="only clients that are in a transaction are looked at")
 @pytest.mark.parametrize("sql", ["CREATE TEMP TABLE tt (x int)", "SELECT x FROM tt"])
 def test_the_temporary_table_of_another_is_refused(wired: Wired, sql: str) -> None:
     one, two = _both(wired)
