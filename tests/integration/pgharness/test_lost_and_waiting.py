@@ -131,7 +131,7 @@ UPDATE = text("UPDATE held SET x = 2")
 
 @pytest.fixture
 def held(pg_empty_database: Database) -> Iterator[str]:
-    """A row that a connection past SQLAlchemy has locked; its process, as messages name it."""
+    """A row that a connection past the proxy has locked; its process, as messages name it."""
     with psycopg.connect(pg_empty_database.url, application_name="batch job") as connection:
         connection.execute("CREATE TABLE held (x int)")
         connection.execute("INSERT INTO held VALUES (1)")

@@ -119,7 +119,7 @@ async def tables(pg_database: Database, monkeypatch: pytest.MonkeyPatch) -> None
 
 @contextlib.asynccontextmanager
 async def connected(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A connection past the app and past SQLAlchemy."""
+    """A connection of the test's own."""
     connection = await asyncpg.connect(database.url)
     try:
         yield connection
