@@ -3,7 +3,7 @@
     python benchmarks/suite.py [--tests 1500] [--tables 60] [--pairs 5]
 
 The suite is generated: so many tables with JSONB and array columns, an engine made at import, one event loop
-for the session, and tests that add two rows, commit, and read them back. Both ways run on one server that this
+for the session, and tests that add two rows, commit and read them back. Both ways run on one server that this
 script starts (local binaries, data on tmpfs, durability off), in alternating pairs of whole pytest processes.
 The figure is the ratio of the seconds that the tests take, from the first to the last, with the interval in
 which nine of ten resampled medians lie.

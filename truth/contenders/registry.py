@@ -70,8 +70,8 @@ CONTENDERS = (
         name="pgharness-rollback",
         title="pgharness rollback",
         column=("pgharness", "rollback"),
-        how="The default: all that connects joins the test's transaction, from whatever process. With `pg_strict = "
-        "error`, `pg_clock = on` and `pg_reset_sequences = on`.",
+        how="The default: all that connects joins the test's transaction. With `pg_strict = error`, "
+        "`pg_clock = on` and `pg_reset_sequences = on`.",
         ini=PGHARNESS,
     ),
     _pgharness(
