@@ -37,6 +37,8 @@ class _Opened:
 
     pid: int
     loop: asyncio.AbstractEventLoop | None
+    test: str = ""
+    """The test in which it was last handed out."""
     is_new: bool = True
 
 
@@ -130,9 +132,11 @@ class Places:
         opened: _Opened | None = record.info.get(self._key)
         if opened is None:
             return
-        if opened.loop is not None and not opened.loop.is_running():  # it has ended, or serves other tests
-            pools.forget(record.driver_connection)
-            raise exc.DisconnectionError("its event loop does not run")
+        if opened.loop is not None:
+            if opened.loop is not asyncio.get_running_loop() and self._is_left(opened):
+                pools.forget(record.driver_connection, opened.loop)
+                raise exc.DisconnectionError("it belongs to an event loop of other tests")
+            opened.test = self.test
         task = tasks.current()
         if task is not None:
             self.outlived.check(self.test, task)
@@ -140,6 +144,10 @@ class Places:
         if opened.is_new:
             opened.is_new = False
             self._control.tell("baseline", pid=opened.pid)
+
+    def _is_left(self, opened: _Opened) -> bool:
+        """Whether it has been left behind on its loop, by a loop that has ended or by an earlier test."""
+        return opened.test != self.test or opened.loop is None or not opened.loop.is_running()
 
     def _begun(self, connection: Connection) -> None:
         opened: _Opened | None = connection.info.get(self._key)

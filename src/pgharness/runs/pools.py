@@ -70,9 +70,10 @@ async def end(connection: Any) -> None:
         await closing
 
 
-def forget(connection: Any) -> None:
-    """Give up a connection whose loop does not run, so that SQLAlchemy does not try to talk to it."""
+def forget(connection: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Give up a connection of another ``loop``, so that SQLAlchemy does not try to talk to it."""
     terminate = getattr(connection, "terminate", None)
-    with contextlib.suppress(Exception):  # its transport asks the loop
+    with contextlib.suppress(Exception):  # its transport asks the loop, which may be closed
         if terminate is not None:
             terminate()
+        loop.call_soon_threadsafe(int)  # wakes it, if it runs, so that the transport closes now

@@ -75,6 +75,24 @@ def test_a_loop_that_ends_without_a_word(joined: Joined, make: Callable[[], Asyn
     assert left is not found
 
 
+def test_in_another_test_a_loop_that_still_runs_keeps_its_own(
+    joined: Joined, make: Callable[[], AsyncEngine]
+) -> None:
+    engine = make()
+
+    async def two_loops() -> tuple[Any, Any]:
+        with joined.test("test_one"):
+            left = await pooled(engine)
+        with joined.test("test_two"):
+            found = await asyncio.to_thread(asyncio.run, pooled(engine))
+        return left, found
+
+    left, found = asyncio.run(two_loops())
+
+    assert left is not found
+    assert is_closed(left)
+
+
 def test_loops_that_have_ended_are_forgotten(joined: Joined, make: Callable[[], AsyncEngine]) -> None:
     engine = make()
     with joined.test():

@@ -197,10 +197,7 @@ def test_what_belongs_to_one_connection_alone(joined: Joined, engine: Engine, sq
 
 
 def test_two_temporary_tables_of_one_name(joined: Joined, engine: Engine) -> None:
-    said = (
-        "test_x: the transaction begun at HERE uses a temporary table scratch, which another connection has "
-        "as well."
-    )
+    said = "test_x: the transaction begun at HERE uses scratch, a temporary table of another connection."
     create = text("CREATE TEMP TABLE scratch (x int)")
     with leaving(joined, said), engine.connect() as one, engine.connect() as other:
         one.execute(create)
