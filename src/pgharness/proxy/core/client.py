@@ -30,6 +30,9 @@ class Prepared:
     """Its name on the server; empty while it has to be prepared there."""
     original: bytes = b""
     """Its Parse after the name as the client has sent it."""
+    only_reads: bool = False
+    """Whether it does nothing but read, as it was `judged` when so many functions had been made by tests."""
+    judged: int = -1
 
     @property
     def only(self) -> Statement | None:

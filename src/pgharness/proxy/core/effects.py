@@ -34,6 +34,8 @@ class Effects:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self.functions = 0
+        """How often tests have made functions that set something."""
         self._made: dict[str, tuple[SetConfig, ...]] = {}
         """What functions set that tests have made."""
 
@@ -62,6 +64,11 @@ class Effects:
         if not _OF_ONE_TRANSACTION.isdisjoint(part.settings):
             (name, *_) = _OF_ONE_TRANSACTION & part.settings.keys()
             raise Refused("session_state", f"set_config() of {name}", str(client.origin()))
+
+    def may_set(self, statement: Statement) -> bool:
+        """Whether ``statement`` calls a function that sets parameters."""
+        known = self._shared.facts.setters
+        return any(word in self._made or word in known for word in statement.words)
 
     def _foresee_calls(self, statement: Statement, part: Part, portal: Portal | None) -> None:
         texts = portal.texts() if portal is not None else []
@@ -155,6 +162,7 @@ class Effects:
         if statement.body and (calls := function_settings(statement.body)):
             for name in statement.words:
                 self._made[name] = calls
+                self.functions += 1
 
     def _named(self, client: Client, statement: Statement) -> None:
         name, kind = statement.name, statement.kind

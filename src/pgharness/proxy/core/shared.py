@@ -22,6 +22,7 @@ from pgharness.proxy.core.leaving import Leaving
 from pgharness.proxy.core.part import Part
 from pgharness.proxy.core.prepared import Statements
 from pgharness.proxy.core.refusals import Refused
+from pgharness.proxy.core.repeated import Repeated
 from pgharness.proxy.core.running import Facts, Scope
 from pgharness.proxy.core.scopes import Scopes
 from pgharness.proxy.core.sending import Sending
@@ -59,6 +60,7 @@ class Shared:
         self.control = Control(self)
         self.commits = Commits(self)
         self.extended = Extended(self)
+        self.repeated = Repeated(self)
         self.sending = Sending(self)
         self.scopes = Scopes(self)
         self.leaving = Leaving(self)
@@ -139,7 +141,7 @@ class Shared:
         if kind in b"PBDEC":
             if client.skipping:
                 client.next()
-            else:
+            elif kind != b"B" or not self.repeated.take(client):
                 self.attempt(client, lambda: self.extended.gather(client))
             return
         _, body = client.next()
@@ -252,7 +254,7 @@ class Shared:
             client.portals.clear()
             client.cursors.clear()
             for prepared in client.statements.values():
-                prepared.server_name = b""
+                prepared.server_name, prepared.judged = b"", -1
 
     def lost(self, refused: Refused) -> None:
         """The connection has ended by itself: what was done on it is gone."""
