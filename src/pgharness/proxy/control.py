@@ -29,6 +29,7 @@ _START = (
 )
 _ANSWER_SECONDS = 60.0
 _END_SECONDS = 5.0
+_LAST_WORDS_SECONDS = 1.0
 _opened: weakref.WeakSet[Control] = weakref.WeakSet()
 
 
@@ -216,6 +217,9 @@ class Control:
     def _ended(self) -> HarnessError:
         self.has_ended = True
         said: list[str] = []
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LAST_WORDS_SECONDS)
         if self._errors is not None:
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip().splitlines()[-1:]
