@@ -38,7 +38,7 @@ class Repeated:
         count = len(queue)
         if count not in (3, 4) or queue[0][0] != b"B" or queue[-1][0] != b"S":
             return False
-        if queue[-2] != (b"E", _ALL_ROWS) or (count == 4 and queue[1] != (b"D", b"P\x00")):  # noqa: PLR2004
+        if queue[-2] != (b"E", _ALL_ROWS) or (count == 4 and queue[1] != (b"D", b"P\x00")):  # noqa: PLR2004 - with Describe
             return False
         body = queue[0][1]
         end = body.find(b"\x00", 1)
@@ -49,8 +49,8 @@ class Repeated:
         queue.clear()
         client.last = prepared.statements[0].text
         bound = wire.bind(_PORTAL, prepared.server_name, body[end + 1 :])
-        data = bound + (_END if count == 3 else _DESCRIBE + _END)  # noqa: PLR2004
-        units = _UNITS if count == 3 else _DESCRIBED  # noqa: PLR2004
+        data = bound + (_END if count == 3 else _DESCRIBE + _END)  # noqa: PLR2004 - without Describe
+        units = _UNITS if count == 3 else _DESCRIBED  # noqa: PLR2004 - the same
         self._shared.channel.send(data, Section(client, self._done, units, Part(client)))
         return True
 
