@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ Tier = Literal["unit", "integration", "api"]
 TIERS: tuple[Tier, ...] = ("unit", "integration", "api")
 
 
+@functools.lru_cache(maxsize=4096)  # asked several times for each test of a file
 def tier_of(path: Path, root: Path) -> Tier | None:
     """The tier of a test file: the first directory below a ``tests`` that names one."""
     try:
