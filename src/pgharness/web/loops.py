@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+_SESSION: pytest.StashKey[asyncio.AbstractEventLoop] = pytest.StashKey()
+
 
 def run_on(
     loop: asyncio.AbstractEventLoop | None, coroutine: Coroutine[Any, Any, None], timeout: float
@@ -37,8 +39,12 @@ def held(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop |
     if "event_loop" in request.fixturenames:  # pytest-asyncio before 1.0
         loop = request.getfixturevalue("event_loop")
     elif isinstance(scope, str):
-        with contextlib.suppress(pytest.FixtureLookupError):
-            loop = request.getfixturevalue(f"_{scope}_scoped_runner").get_loop()
+        loop = request.session.stash.get(_SESSION, None) if scope == "session" else None
+        if loop is None or loop.is_closed():
+            with contextlib.suppress(pytest.FixtureLookupError):
+                loop = request.getfixturevalue(f"_{scope}_scoped_runner").get_loop()
+                if scope == "session":  # to ask pytest again for each test costs more than all else here
+                    request.session.stash[_SESSION] = loop
     with contextlib.ExitStack() as stack:
         if "anyio_backend" in request.fixturenames and item.get_closest_marker("anyio"):
             stack.enter_context(_anyio_lease(request.getfixturevalue("anyio_backend")))
