@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,27 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pgharness.config import Config
 from pgharness.errors import IsolationError
-from pgharness.proxy.control import Control
-from pgharness.proxy.server.process import serve
 from pgharness.runs.run import ServerFacts, WorkerDatabase
 from pgharness.runs.worker import Worker
 from pgharness.server.base import Address
+from tests.support.in_this_process import InThisProcess
 from tests.support.server_runs import make_config
 
 _OPTIONS = {"lock_timeout": 5.0, "strict": "off", "clock": "off"}
-
-
-class InThisProcess(Control):
-    """A proxy in a thread, where its coverage is measured."""
-
-    def _run(self, descriptors: list[int]) -> None:
-        own = [os.dup(descriptor) for descriptor in descriptors]
-        self._thread = threading.Thread(target=serve, args=(own,), name="pgharness-proxy", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        super().close()
-        self._thread.join(10)
 
 
 class OneDatabase:

@@ -27,10 +27,10 @@ ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error, psycopg2
 class Proxied:
     """The proxy before the database ``name`` on ``server``; ``options`` are what it is told first."""
 
-    def __init__(self, server: Address, name: str, **options: Any) -> None:
+    def __init__(self, server: Address, name: str, control: type[Control] = Control, **options: Any) -> None:
         self.server = server
         self.name = name
-        self.control = Control()
+        self.control = control()
         self.password = self.control.password
         self.port = self.control.port
         self.control.launch()

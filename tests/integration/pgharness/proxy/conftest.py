@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from pgharness.fixtures import Database
+from pgharness.proxy.control import Control
 from pgharness.server.base import Address
 from tests.support.proxied import Proxied
 
@@ -19,6 +20,12 @@ SCHEMA = "CREATE TABLE t (x int PRIMARY KEY); CREATE TABLE words (id serial PRIM
 def proxied_options() -> dict[str, Any]:
     """Override it: what the proxy is told first."""
     return {}
+
+
+@pytest.fixture
+def proxied_control() -> type[Control]:
+    """Override it: where the proxy runs, in a process of its own or in this one."""
+    return Control
 
 
 @pytest.fixture
@@ -35,7 +42,8 @@ def proxied(
     pg_empty_database: Database,
     direct: psycopg.Connection[Any],
     proxied_options: dict[str, Any],
+    proxied_control: type[Control],
 ) -> Iterator[Proxied]:
-    made = Proxied(server_address, pg_empty_database.name, **proxied_options)
+    made = Proxied(server_address, pg_empty_database.name, proxied_control, **proxied_options)
     yield made
     made.close()

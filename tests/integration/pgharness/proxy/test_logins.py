@@ -8,9 +8,15 @@ import psycopg
 import pytest
 
 from pgharness.proxy.core import wire
+from tests.support.in_this_process import InThisProcess
 from tests.support.proxied import ERRORS, Bare, Proxied
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])
+
+
+@pytest.fixture
+def proxied_control() -> type[InThisProcess]:
+    return InThisProcess
 
 
 def test_a_wrong_password_and_a_wrong_database_are_refused_as_by_postgresql(proxied: Proxied) -> None:

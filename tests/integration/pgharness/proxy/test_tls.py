@@ -13,9 +13,15 @@ import pytest
 
 from pgharness.proxy.server.certificate import certificate
 from pgharness.server.base import Address
+from tests.support.in_this_process import InThisProcess
 from tests.support.proxied import Proxied
 
 pytestmark = pytest.mark.pg(allow_hosts=["127.0.0.1"])
+
+
+@pytest.fixture
+def proxied_control() -> type[InThisProcess]:
+    return InThisProcess
 
 
 @pytest.fixture
