@@ -16,7 +16,7 @@ from pgharness.runs.run import ServerFacts, WorkerDatabase
 from pgharness.runs.worker import Worker
 from pgharness.schema.find import find
 from pgharness.server.base import Address
-from tests.support.joined import InThisProcess
+from tests.support.in_this_process import InThisProcess
 from tests.support.scratch_server import FoundServer
 
 
