@@ -189,7 +189,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     harness = item.config.stash[KEY]
     if harness.worker is not None and not item.stash.get(_ISOLATED, False):
         with contextlib.suppress(HarnessError):  # a proxy that has ended is no matter to this test
-            harness.worker.outsider(item.nodeid)
+            harness.worker.refuse(item.nodeid)
     if tier is None:
         return (yield)
     guard.install()
@@ -274,8 +274,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         if harness.config.env and any(database_use.is_unserved(entry, harness) for entry in reports):
             terminalreporter.write_line(terminal.NOT_STARTED)
         return
+    pyramid = terminal.Pyramid()
     for entry in reports:
         if isinstance(entry, pytest.TestReport):
             tier = tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
-            harness.pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
-    terminalreporter.write_line(harness.pyramid.summary(facts))
+            pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
+    terminalreporter.write_line(pyramid.summary(facts))

@@ -19,7 +19,6 @@ from pgharness.errors import HarnessError
 from pgharness.proxy.control import LOOPBACK, Control
 from pgharness.proxy.registry import Folder
 from pgharness.proxy.security import Security
-from pgharness.report.terminal import Pyramid
 from pgharness.server import failures
 from pgharness.server.base import Address
 from pgharness.tiers import guard
@@ -39,7 +38,6 @@ class Harness:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.pyramid = Pyramid()
         self.run: Any = None
         self.remote: Any = None
         self.controller: Any = None

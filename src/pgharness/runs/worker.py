@@ -144,9 +144,9 @@ class Worker:
             warnings.warn(str(error_of(test_id, Refused(kind, *arguments))), IsolationWarning, stacklevel=2)
         return [*(error_of(test_id, Refused(kind, *args)) for kind, args in report["refusals"]), *errors]
 
-    def outsider(self, test_id: str) -> None:
+    def refuse(self, test_id: str) -> None:
         """``test_id`` runs, and has not asked for the database; empty where none does."""
-        self._control.tell("outsider", test=test_id)
+        self._control.tell("refuse", test=test_id)
 
     # -- data of modules and classes ------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ def test_it_serves_from_when_it_is_told_where_the_server_is(
     control: Control, server_address: Address
 ) -> None:
     assert not control.is_open
-    control.tell("outsider", test="nobody hears this")
+    control.tell("refuse", test="nobody hears this")
     control.launch()
     control.launch()
     assert control.is_open

@@ -64,7 +64,7 @@ def test_between_tests_reads_pass_and_writes_do_not(joined: Joined, engine: Engi
 
 
 def test_a_test_that_has_not_asked_for_the_database_gets_nothing(joined: Joined, engine: Engine) -> None:
-    joined.worker.outsider("test_x")
+    joined.worker.refuse("test_x")
 
     for statement in (ONE, INSERT):
         with (

@@ -59,7 +59,7 @@ class Repeated:
         shared = self._shared
         scope = shared.scope
         stack = scope.stack
-        if client.skipping or client.lost or shared.outsider or not scope.begun or not scope.id:
+        if client.skipping or client.lost or shared.refused_test or not scope.begun or not scope.id:
             return False
         if len(stack.savepoints) != 1 or stack.pending or stack.diverged is not None or scope.temporary:
             return False

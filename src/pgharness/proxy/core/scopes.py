@@ -50,7 +50,7 @@ class Scopes:
     def _begin(self, id_: str, restart: Restart | None) -> None:
         shared = self._shared
         outer = shared.scope
-        shared.outsider = ""
+        shared.refused_test = ""
         if not outer.id and outer.begun:
             shared.channel.send(wire.query("ROLLBACK"), Section(None, lambda _: shared.pump()))
         scope = Scope(id_, shared.facts, shared.defaults, outer if outer.id else None, restart)

@@ -41,8 +41,8 @@ class Sending:
         if part.transaction is not None:
             return part.transaction
         shared, client = self._shared, part.client
-        if shared.outsider:
-            raise Refused("outside_test", str(client.origin()), shared.outsider)
+        if shared.refused_test:
+            raise Refused("outside_test", str(client.origin()), shared.refused_test)
         if not shared.connected:
             raise shared.scope.stack.diverged or Refused("connection_lost")
         if client.lost:

@@ -50,7 +50,7 @@ class Shared:
         self.holders: Callable[[], list[str]] = list
         """Tells who else is in a transaction of the database."""
         self.scope = Scope("", facts, defaults)
-        self.outsider = ""
+        self.refused_test = ""
         """The running test, if it has not asked for the database."""
         self.clients: dict[int, Client] = {}
         self.statements = Statements()
@@ -220,7 +220,7 @@ class Shared:
         """Answer ``client`` that its statement cannot be shown as in production."""
         if all(refused is not known for known in self.scope.refusals):
             self.scope.refusals.append(refused)
-        text, detail, hint = self.sentence(self.outsider or self.scope.id, refused)
+        text, detail, hint = self.sentence(self.refused_test or self.scope.id, refused)
         client.error("0A000", text, detail, hint)
 
     def _failed(self, client: Client) -> None:

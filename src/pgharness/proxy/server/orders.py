@@ -78,7 +78,7 @@ class Orders:
     def _do_begin(self, order: dict[str, Any]) -> None:
         proxy = self._proxy
         proxy.questions.frozen = order.get("frozen", False)
-        proxy.shared.outsider = ""
+        proxy.shared.refused_test = ""
         proxy.isolation = order["isolation"]
         if proxy.isolation == "database":
             proxy.clones.begin(order["test"], order["database"])
@@ -116,8 +116,8 @@ class Orders:
         self._proxy.tls.wanted = True
         self._answer(order, {})
 
-    def _do_outsider(self, order: dict[str, Any]) -> None:
-        self._proxy.shared.outsider = order["test"]
+    def _do_refuse(self, order: dict[str, Any]) -> None:
+        self._proxy.shared.refused_test = order["test"]
 
     def _do_baseline(self, order: dict[str, Any]) -> None:
         client = self._proxy.shared.clients.get(order["pid"])

@@ -176,7 +176,7 @@ def test_a_test_begins_in_a_transaction_of_its_own() -> None:
 
 def test_a_test_that_has_not_asked_for_the_database_is_refused(wired: Wired) -> None:
     client = wired.client()
-    wired.shared.outsider = "test_z"
+    wired.shared.refused_test = "test_z"
 
     assert client.query("SELECT 1") == ["error 0A000 refused: outside_test", "ready I"]
     assert client.query("BEGIN; SELECT 1; COMMIT")[1:] == ["error 0A000 refused: outside_test", "ready E"]
