@@ -19,14 +19,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
-import httpx
 import psycopg
 import psycopg2
 from common import local_server
-from fastapi import FastAPI
-from sqlalchemy import Engine, Identity, event, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Engine, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from wire_api import Item, api_by_hand, api_joined
 
 from pgharness.proxy.control import Control
 from pgharness.server.base import Server
@@ -34,16 +32,6 @@ from pgharness.server.base import Server
 LINE = b"x" * 999 + b"\n"
 MEGABYTES = 200
 ROWS = "SELECT g, g::text, g * 1.5::float8 FROM generate_series(1, 1000000) AS g"
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Item(Base):
-    __tablename__ = "item"
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    name: Mapped[str]
 
 
 class Sides:
@@ -175,54 +163,6 @@ async def insert_joined(engine: AsyncEngine, sides: Sides) -> None:
         async with AsyncSession(engine) as session:
             session.add(Item(name="one"))
             await session.commit()
-
-
-def session_of(bind: AsyncEngine | AsyncConnection | None) -> AsyncSession:
-    return AsyncSession(bind, join_transaction_mode="create_savepoint", expire_on_commit=False)
-
-
-class Api:
-    """An app of ten requests, five that write and five that read."""
-
-    def __init__(self) -> None:
-        self.bind: AsyncEngine | AsyncConnection | None = None
-        app = FastAPI()
-
-        @app.post("/items/{name}")
-        async def create(name: str) -> int:
-            async with session_of(self.bind) as session:
-                item = Item(name=name)
-                session.add(item)
-                await session.commit()
-                return item.id
-
-        @app.get("/items")
-        async def names() -> list[str]:
-            async with session_of(self.bind) as session:
-                return list(await session.scalars(text("SELECT name FROM item ORDER BY id")))
-
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://benchmark")
-
-    async def requests(self) -> None:
-        for number in range(5):
-            assert (await self.client.post(f"/items/{number}")).status_code == 200
-            assert len((await self.client.get("/items")).json()) == number + 1
-
-
-API = Api()
-
-
-async def api_by_hand(engine: AsyncEngine, _: Sides) -> None:
-    async with engine.connect() as opened, opened.begin() as outer:
-        API.bind = opened
-        await API.requests()
-        await outer.rollback()
-
-
-async def api_joined(engine: AsyncEngine, sides: Sides) -> None:
-    with sides.test():
-        API.bind = engine
-        await API.requests()
 
 
 async def through_engine(
