@@ -188,3 +188,12 @@ _SHOWN: dict[str, Callable[[bytes], str]] = {
     "S": _status,
     "d": lambda body: f"data {body.decode().rstrip()}",
 }
+
+
+def shown(*clients: Sender) -> list[str]:
+    """The value of app.x for each client; empty where there is none."""
+    found = []
+    for client in clients:
+        said = client.query("SELECT current_setting('app.x', true)")
+        found.append(said[1].removeprefix("row ").replace("-", ""))
+    return found

@@ -9,7 +9,7 @@ import pytest
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.statements import SetConfig
-from tests.support.wired import FACTS, Sender, Wired, execute, extended, parse
+from tests.support.wired import FACTS, Wired, execute, extended, parse, shown
 
 SYNC = wire.SYNC
 WAYS = {
@@ -26,15 +26,6 @@ def wired() -> Wired:
     return Wired()
 
 
-def _shown(*clients: Sender) -> list[str]:
-    """The value of app.x for each client; empty where there is none."""
-    found = []
-    for client in clients:
-        said = client.query("SELECT current_setting('app.x', true)")
-        found.append(said[1].removeprefix("row ").replace("-", ""))
-    return found
-
-
 # -- for the session -------------------------------------------------------------------------------
 
 
@@ -48,7 +39,7 @@ def test_a_parameter_is_its_clients_own(wired: Wired, sql: str, how: str) -> Non
     else:
         one.send(extended(sql) + SYNC)
 
-    assert _shown(one, two, one, two) == ["1", "", "1", ""]
+    assert shown(one, two, one, two) == ["1", "", "1", ""]
 
 
 @pytest.mark.parametrize("sql", WAYS.values(), ids=WAYS)
@@ -56,11 +47,11 @@ def test_a_parameter_goes_with_a_rollback(wired: Wired, sql: str) -> None:
     one, two = wired.client(), wired.client()
     one.query("BEGIN")
     one.query(sql)
-    inside = _shown(one, two)
+    inside = shown(one, two)
 
     one.query("ROLLBACK")
 
-    assert (inside, _shown(one, two)) == (["1", ""], ["", ""])
+    assert (inside, shown(one, two)) == (["1", ""], ["", ""])
 
 
 @pytest.mark.parametrize("sql", WAYS.values(), ids=WAYS)
@@ -71,7 +62,7 @@ def test_a_parameter_stays_with_a_commit(wired: Wired, sql: str) -> None:
 
     one.query("COMMIT")
 
-    assert _shown(two, one, two) == ["", "1", ""]
+    assert shown(two, one, two) == ["", "1", ""]
 
 
 def test_a_parameter_goes_back_with_a_savepoint(wired: Wired) -> None:
@@ -80,11 +71,11 @@ def test_a_parameter_goes_back_with_a_savepoint(wired: Wired) -> None:
     one.query("SET app.x = '1'")
     one.query("SAVEPOINT a")
     one.query("SET app.x = '2'")
-    changed = _shown(one, two)
+    changed = shown(one, two)
 
     one.query("ROLLBACK TO a")
 
-    assert (changed, _shown(one, two)) == (["2", ""], ["1", ""])
+    assert (changed, shown(one, two)) == (["2", ""], ["1", ""])
 
 
 # -- for the transaction ---------------------------------------------------------------------------
@@ -102,11 +93,11 @@ def test_a_local_parameter_ends_with_its_transaction(wired: Wired, sql: str, end
     one, two = wired.client(), wired.client()
     one.query("BEGIN")
     one.query(sql)
-    inside = _shown(one, two, one)
+    inside = shown(one, two, one)
 
     one.query(end)
 
-    assert (inside, _shown(one, two)) == (["1", "", "1"], ["", ""])
+    assert (inside, shown(one, two)) == (["1", "", "1"], ["", ""])
 
 
 def test_a_local_parameter_covers_that_of_the_session(wired: Wired) -> None:
@@ -114,18 +105,18 @@ def test_a_local_parameter_covers_that_of_the_session(wired: Wired) -> None:
     client.query("SET app.x = '1'")
     client.query("BEGIN")
     client.query("SET LOCAL app.x = '2'")
-    inside = _shown(client)
+    inside = shown(client)
 
     client.query("COMMIT")
 
-    assert (inside, _shown(client)) == (["2"], ["1"])
+    assert (inside, shown(client)) == (["2"], ["1"])
 
 
 def test_a_local_parameter_outlives_the_release_of_a_savepoint(wired: Wired) -> None:
     one, two = wired.client(), wired.client()
     one.query("BEGIN; SAVEPOINT a; SET LOCAL app.x = '1'; RELEASE a")
 
-    assert _shown(one, two, one) == ["1", "", "1"]
+    assert shown(one, two, one) == ["1", "", "1"]
 
 
 @pytest.mark.parametrize(("flag", "after"), [("true", ""), ("t", ""), ("on", ""), ("false", "1"), ("f", "1")])
@@ -135,9 +126,9 @@ def test_parameters_of_the_statement_say_what_is_set(wired: Wired, flag: str, af
 
     one.send(extended("SELECT set_config($1, $2, $3)", "app.x", "1", flag) + SYNC)
 
-    assert _shown(one, two) == ["1", ""]
+    assert shown(one, two) == ["1", ""]
     one.query("COMMIT")
-    assert _shown(one, two) == [after, ""]
+    assert shown(one, two) == [after, ""]
 
 
 def test_a_flag_in_binary_says_what_is_set(wired: Wired) -> None:
@@ -148,9 +139,9 @@ def test_a_flag_in_binary_says_what_is_set(wired: Wired) -> None:
 
     one.send(parse("SELECT set_config($1, $2, $3)") + wire.bind(b"", b"", rest) + execute() + SYNC)
 
-    inside = _shown(one, two)
+    inside = shown(one, two)
     one.query("COMMIT")
-    assert (inside, _shown(one, two)) == (["1", ""], ["", ""])
+    assert (inside, shown(one, two)) == (["1", ""], ["", ""])
 
 
 @pytest.mark.parametrize("is_local", [True, False])
@@ -187,4 +178,4 @@ def test_a_statement_that_fails_behind_a_setting_takes_it_back(wired: Wired) -> 
 
     one.query("SELECT set_config('app.x', '1', false); SELECT 1/0")
 
-    assert _shown(one, two) == ["", ""]
+    assert shown(one, two) == ["", ""]

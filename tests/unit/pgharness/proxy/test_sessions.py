@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgharness.proxy.core import wire
-from tests.support.wired import Sender, Wired, bind, execute, parse
+from tests.support.wired import Wired, bind, execute, parse, shown
 
 SYNC = wire.SYNC
 
@@ -13,15 +13,6 @@ SYNC = wire.SYNC
 @pytest.fixture
 def wired() -> Wired:
     return Wired()
-
-
-def _shown(*clients: Sender) -> list[str]:
-    """The value of app.x for each client; empty where there is none."""
-    found = []
-    for client in clients:
-        said = client.query("SELECT current_setting('app.x', true)")
-        found.append(said[1].removeprefix("row ").replace("-", ""))
-    return found
 
 
 def test_a_change_is_reported_to_its_client_alone(wired: Wired) -> None:
@@ -73,7 +64,7 @@ def test_everything_is_reset_for_one_client(wired: Wired, sql: str) -> None:
     said = one.query(sql)
 
     assert said == [sql.removesuffix(" ALL") if sql == "RESET ALL" else sql, "ready I"]
-    assert _shown(one, two) == ["", "1"]
+    assert shown(one, two) == ["", "1"]
     assert [client.query("SHOW work_mem")[1] for client in (one, two)] == ["row 4MB", "row 8MB"]
 
 
@@ -97,7 +88,7 @@ def test_the_script_with_which_asyncpg_gives_a_connection_back(wired: Wired) -> 
     said = one.query(ASYNCPG_RESET)
 
     assert said == ["columns", "row ", "SELECT 1", "CLOSE CURSOR ALL", "UNLISTEN", "RESET", "ready I"]
-    assert _shown(one, two) == ["", "1"]
+    assert shown(one, two) == ["", "1"]
 
 
 # -- roles ---------------------------------------------------------------------------------------
