@@ -45,6 +45,7 @@ class Repeated:
         prepared = client.statements.get(body[1:end]) if body[:1] == b"\x00" and end > 0 else None
         if prepared is None or not prepared.server_name or not self._is_ready(client, prepared):
             return False
+        self._shared.ending = True
         client.stops -= 1
         queue.clear()
         client.last = prepared.statements[0].text
@@ -118,6 +119,5 @@ class Repeated:
                 shared.commits.forget(client, kept=False)
         if section.status == b"I":
             shared.failures.leaked(section.part)
-        client.ready()
-        shared.release(client)
+        shared.finish(client)
         shared.pump()

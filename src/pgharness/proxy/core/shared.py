@@ -71,8 +71,8 @@ class Shared:
         self.connected = False
         self._waiting: deque[Client] = deque()
         self._internal: deque[Callable[[], None]] = deque()
-        self._ending = False
-        """Whether the holder's group is answered but for the end of its transaction."""
+        self.ending = False
+        """Whether the last message of the holder's group has been taken, and only ReadyForQuery is owed."""
         self._script: deque[scripts.Step] | None = None
         """What is left of the holder's simple query, if it has sent one."""
 
@@ -193,15 +193,16 @@ class Shared:
     def _end_group(self, client: Client) -> None:
         """At a Sync, or the end of a simple query: end a transaction that no BEGIN has begun."""
         client.skipping = False
-        self._ending = True
+        self.ending = True
         transaction = client.transaction
         if transaction is not None and not transaction.explicit:
-            self.commits.end(client, lambda: self._ready(client))
+            self.commits.end(client, lambda: self.finish(client))
         else:
-            self._ready(client)
+            self.finish(client)
 
-    def _ready(self, client: Client) -> None:
-        self._ending = False
+    def finish(self, client: Client) -> None:
+        """Tell ``client`` that its group has been answered."""
+        self.ending = False
         client.ready()
         self.release(client)
 
@@ -272,7 +273,9 @@ class Shared:
         if holder is not None:
             self.refuse(holder, refused)
             self._failed(holder)
-            if self._ending:
-                self.commits.forget(holder, kept=False)
-                self._ready(holder)
+            if self.ending:
+                if not holder.explicit:
+                    self.commits.forget(holder, kept=False)
+                holder.skipping = False
+                self.finish(holder)
         self.pump()

@@ -79,3 +79,20 @@ def test_a_module_whose_data_is_lost_cannot_be_tested_in(wired: Wired) -> None:
     wired.begin("test_inner")
 
     assert client.query("SELECT 1") == ["error 0A000 refused: scope_lost", "ready I"]
+
+
+@pytest.mark.parametrize("begun", ["", "BEGIN; SELECT 1"])
+def test_a_read_that_is_sent_again_is_answered_though_the_connection_is_lost(
+    wired: Wired, begun: str
+) -> None:
+    client = wired.client()
+    client.send(parse("SELECT 1", "s") + bind("s") + execute() + SYNC)
+    if begun:
+        client.query(begun)
+    client.put(bind("s") + execute() + SYNC)
+
+    _lose(wired)
+
+    state = "ready E" if begun else "ready I"
+    assert client.answers() == ["error 0A000 refused: connection_lost", state]
+    assert wired.end()[0] == ("connection_lost",)
