@@ -135,7 +135,7 @@ class WireServer:
         if (found := re.fullmatch(rf"(FETCH|CLOSE) {_NAME}", sql)) is not None:
             return self._cursor(found[1], _name(found[2]))
         answer = execute(self.session, sql, values)
-        if self.session.depth < before:
+        if self.session.depth < before or sql.startswith("ROLLBACK TO"):
             self.portals = {n: p for n, p in self.portals.items() if n in self.session.portals}
         return answer
 

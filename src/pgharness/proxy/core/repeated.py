@@ -60,11 +60,9 @@ class Repeated:
         shared = self._shared
         scope = shared.scope
         stack = scope.stack
-        if client.skipping or client.lost or shared.refused_test or not scope.begun or not scope.id:
+        if client.lost or shared.refused_test or not scope.id or scope.temporary or b"" in client.portals:
             return False
-        if len(stack.savepoints) != 1 or stack.pending or stack.diverged is not None or scope.temporary:
-            return False
-        if scope.let_wait or shared.sending.closes or client.portals or client.cursors:
+        if len(stack.savepoints) != 1 or stack.pending or stack.diverged is not None:
             return False
         top, transaction = stack.savepoints[0], client.transaction
         if transaction is None:
@@ -74,10 +72,8 @@ class Repeated:
         elif (
             not transaction.explicit
             or transaction.failed
-            or not transaction.used
             or top.owner is not transaction
             or top.mixed()
-            or transaction.snapshot
             or transaction.effective != stack.settings
         ):
             return False
@@ -102,7 +98,6 @@ class Repeated:
             or statement.advisory
             or statement.notifies
             or statement.terminates
-            or statement.backend_pid
         )
 
     def _done(self, section: Section) -> None:
@@ -117,7 +112,5 @@ class Repeated:
             client.skipping = False
             if not client.explicit:
                 shared.commits.forget(client, kept=False)
-        if section.status == b"I":
-            shared.failures.leaked(section.part)
         shared.finish(client)
         shared.pump()

@@ -177,3 +177,25 @@ def test_a_statement_is_prepared_again_when_its_schema_was_undone(proxied: Proxi
                 connection.execute(query, [0])
 
     assert found == [[(1, "x")], [(1, 5, 6)]]
+
+
+async def test_a_read_that_is_sent_again_may_fail_again(proxied: Proxied) -> None:
+    share = "SELECT 10 / (x - 1) FROM t WHERE x = $1"
+    with proxied.test():
+        one, two = await asyncpg.connect(proxied.url), await asyncpg.connect(proxied.url)
+        await two.execute("INSERT INTO t VALUES (1), (2)")
+        for _ in range(3):
+            assert await one.fetchval(share, 2) == 10
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await one.fetchval(share, 1)
+            assert await two.fetchval("SELECT count(*) FROM t") == 2
+        for _ in range(2):
+            transaction = one.transaction()
+            await transaction.start()
+            await one.execute("INSERT INTO t VALUES (3)")
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await one.fetchval(share, 1)
+            await transaction.rollback()
+            assert await two.fetchval("SELECT count(*) FROM t") == 2
+        await one.close()
+        await two.close()
