@@ -24,7 +24,7 @@ class _Prepared:
     body: bytes
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class _Portal:
     sql: str
     values: list[bytes | None]
@@ -136,15 +136,18 @@ class WireServer:
             return self._cursor(found[1], _name(found[2]))
         answer = execute(self.session, sql, values)
         if self.session.depth < before or sql.startswith("ROLLBACK TO"):
-            self.portals = {n: p for n, p in self.portals.items() if n in self.session.portals}
+            self.portals = {n: p for n, p in self.portals.items() if p in self.session.portals}
         return answer
+
+    def _open(self, name: str, portal: _Portal) -> None:
+        self.portals[name] = portal
+        self.session.portals.add(portal)
 
     def _declare(self, name: str, sql: str) -> Answer:
         self.session.usable()
         if name in self.portals:
             raise SqlError("42P03", f'cursor "{name}" already exists')
-        self.portals[name] = _Portal(sql, [])
-        self.session.portals.add(name)
+        self._open(name, _Portal(sql, []))
         return Answer("DECLARE CURSOR")
 
     def _cursor(self, verb: str, name: str) -> Answer:
@@ -196,8 +199,7 @@ class WireServer:
             raise SqlError("08P01", "insufficient data left in message") from None
         if len(values) != len(set(re.findall(r"\$\d", prepared.sql))):
             raise SqlError("08P01", "bind message supplies another number of parameters")
-        self.portals[portal.decode()] = _Portal(prepared.sql, values)
-        self.session.portals.add(portal.decode())
+        self._open(portal.decode(), _Portal(prepared.sql, values))
         return wire.BIND_COMPLETE
 
     def _describe(self, body: bytes) -> bytes:

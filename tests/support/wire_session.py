@@ -35,7 +35,7 @@ class _Kept:
     rows: list[bytes]
     orphans: list[bytes]
     settings: dict[str, str]
-    portals: set[str]
+    portals: set[object]
 
 
 class Session:
@@ -46,7 +46,7 @@ class Session:
         self.orphans: list[bytes] = []
         """Rows of which a deferred constraint has still to be checked."""
         self.settings = dict(DEFAULTS)
-        self.portals: set[str] = set()
+        self.portals: set[object] = set()
         self.block = False
         """Whether BEGIN has begun the transaction."""
         self.failed = False
