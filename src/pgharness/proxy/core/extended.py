@@ -208,7 +208,7 @@ class Extended:
         self._shared.sending.usable(part)
         for statement in portal.prepared.statements:
             self._shared.sending.examine(statement, part, portal)
-        part.writes = part.writes or body[at:] != _ALL_ROWS  # it may stay open, as a cursor does
+        part.writes = part.writes or (body[at:] != _ALL_ROWS and not _ends_here(client))
         part.units.append(FORWARD)
         part.sent += wire.execute(portal.server_name, body[at:])
 
@@ -255,6 +255,11 @@ class Extended:
         portal = client.portals.pop(b"", None)
         if portal is not None and portal.server_name:
             self._shared.sending.closes.append(wire.close(b"P", portal.server_name))
+
+
+def _ends_here(client: Client) -> bool:
+    """Whether the message that follows closes a portal which has more rows; else it is like a cursor."""
+    return not client.explicit and len(client.queue) > 1 and client.queue[1][0] == b"S"
 
 
 def _answer(client: Client, part: Part) -> None:

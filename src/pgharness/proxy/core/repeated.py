@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
 
 _PORTAL = b"pgh_read"
-_ALL_ROWS = b"\x00\x00\x00\x00\x00"
-_END = wire.execute(_PORTAL, _ALL_ROWS[1:]) + wire.close(b"P", _PORTAL) + wire.SYNC
+_ALL_ROWS = b"\x00\x00\x00\x00"
+_UNNAMED = len(b"\x00" + _ALL_ROWS)
+"""How long the body of an Execute of the unnamed portal is."""
+_END = wire.close(b"P", _PORTAL) + wire.SYNC
+_EXECUTE_ALL = wire.execute(_PORTAL, _ALL_ROWS)
 _DESCRIBE = wire.describe(b"P", _PORTAL)
 _UNITS: list[Unit] = [FORWARD, FORWARD, SWALLOW]
 _DESCRIBED: list[Unit] = [FORWARD, FORWARD, FORWARD, SWALLOW]
-_OWN = ("default_transaction_read_only", "default_transaction_isolation", "default_transaction_deferrable")
 
 
 class Repeated:
@@ -38,7 +40,11 @@ class Repeated:
         count = len(queue)
         if count not in (3, 4) or queue[0][0] != b"B" or queue[-1][0] != b"S":
             return False
-        if queue[-2] != (b"E", _ALL_ROWS) or (count == 4 and queue[1] != (b"D", b"P\x00")):  # noqa: PLR2004 - with Describe
+        kind, run = queue[-2]
+        if kind != b"E" or len(run) != _UNNAMED or (count == 4 and queue[1] != (b"D", b"P\x00")):  # noqa: PLR2004 - with Describe
+            return False
+        most = run[1:]
+        if most != _ALL_ROWS and client.transaction is not None:  # what has more rows stays open in it
             return False
         body = queue[0][1]
         end = body.find(b"\x00", 1)
@@ -50,7 +56,8 @@ class Repeated:
         queue.clear()
         client.last = prepared.statements[0].text
         bound = wire.bind(_PORTAL, prepared.server_name, body[end + 1 :])
-        data = bound + (_END if count == 3 else _DESCRIBE + _END)  # noqa: PLR2004 - without Describe
+        executed = _EXECUTE_ALL if most == _ALL_ROWS else wire.execute(_PORTAL, most)
+        data = bound + (executed if count == 3 else _DESCRIBE + executed) + _END  # noqa: PLR2004 - without Describe
         units = _UNITS if count == 3 else _DESCRIBED  # noqa: PLR2004 - the same
         self._shared.channel.send(data, Section(client, self._done, units, Part(client)))
         return True
@@ -60,14 +67,13 @@ class Repeated:
         shared = self._shared
         scope = shared.scope
         stack = scope.stack
-        if client.lost or shared.refused_test or not scope.id or scope.temporary or b"" in client.portals:
+        if client.lost or shared.refused_test or scope.temporary or b"" in client.portals:
             return False
         if len(stack.savepoints) != 1 or stack.pending or stack.diverged is not None:
             return False
         top, transaction = stack.savepoints[0], client.transaction
         if transaction is None:
-            free = top.done and not top.writers and not top.owner.read_only and not shared.facts.clock
-            if not free or client.settings != stack.settings or any(name in client.settings for name in _OWN):
+            if not top.is_spare or client.settings != stack.settings:
                 return False
         elif (
             not transaction.explicit
@@ -89,8 +95,7 @@ class Repeated:
     def _judge(self, statement: Statement) -> bool:
         facts = self._shared.facts
         return not (
-            statement.kind != "plain"
-            or statement.verb not in ("select", "values", "table", "with")
+            statement.verb not in ("select", "values", "table", "with")
             or checks.writes(statement, facts)
             or statement.set_configs
             or self._shared.effects.may_set(statement)
@@ -104,7 +109,6 @@ class Repeated:
         shared, client = self._shared, section.client
         assert client is not None and section.part is not None  # noqa: S101, PT018 - made with both
         if section.error is not None:
-            section.part.section = section
             if client.transaction is None:
                 client.transaction = shared.control.new_transaction(client)
                 shared.scope.stack.before(client.transaction, writes=False)

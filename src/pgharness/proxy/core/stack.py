@@ -72,7 +72,7 @@ class Stack:
         top = self.savepoints[-1] if self.savepoints else None
         room: list[str] = []
         if top is None or top.owner is not transaction or top.mixed():
-            if top is not None and self._is_spare(top, transaction):
+            if top is not None and top.is_spare and not transaction.read_only:
                 self._adopt(top, transaction)
             else:
                 if top is not None and top.owner is not transaction:
@@ -124,9 +124,6 @@ class Stack:
             self.pending += self._undo(labelled[-1], keep=True)
         else:
             self.pending += self._undo(mine[0], keep=False)
-
-    def _is_spare(self, top: Savepoint, newcomer: Transaction) -> bool:
-        return top.done and not top.writers and not newcomer.read_only and not top.owner.read_only
 
     def _adopt(self, top: Savepoint, newcomer: Transaction) -> None:
         """Give ``newcomer`` the savepoint of one that has ended without a change."""

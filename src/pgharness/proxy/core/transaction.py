@@ -97,6 +97,11 @@ class Savepoint:
         command = f"SAVEPOINT {self.name}"
         return [command, "SET TRANSACTION READ ONLY"] if self.owner.read_only else [command]
 
+    @property
+    def is_spare(self) -> bool:
+        """Whether it may serve the next transaction: its owner has ended, and nobody has written in it."""
+        return self.done and not self.writers and not self.owner.read_only
+
     def mixed(self) -> bool:
         """Whether it holds what others have written, who have committed since."""
         return any(writer is not self.owner for writer in self.writers)

@@ -12,6 +12,7 @@ import pytest
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.client import Prepared
+from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Facts
 from pgharness.proxy.core.statements import SetConfig, read
 from tests.support.wired import FACTS, Sender, Wired, bind, describe, execute, parse
@@ -95,8 +96,17 @@ def failing_after_a_savepoint(_: Wired, one: Sender, two: Sender) -> Steps:
     yield two.query("SELECT 6")
 
 
+def of_one_row(_: Wired, one: Sender, two: Sender) -> Steps:
+    """As asyncpg's fetchrow and fetchval have it."""
+    one.send(parse("SELECT generate_series(1, 3)", "s") + SYNC)
+    for _turn in range(3):
+        yield one.send(bind("s") + execute("", 1) + SYNC)
+        yield two.query("SELECT 6")
+
+
 @pytest.mark.parametrize(
-    "scenario", [alone, in_a_block, failing_alone, failing_in_a_block, failing_after_a_savepoint]
+    "scenario",
+    [alone, in_a_block, failing_alone, failing_in_a_block, failing_after_a_savepoint, of_one_row],
 )
 def test_the_short_way_leads_where_the_long_one_does(scenario: Scenario) -> None:
     long, _ = play(scenario, FACTS, short=False)
@@ -120,12 +130,68 @@ def test_the_short_way_sends_nothing_but_the_read() -> None:
 
 # -- it is not taken where something has to be decided ------------------------------------------------------
 
+
+def of_rows_that_are_left(_: Wired, one: Sender, two: Sender) -> Steps:
+    prepare(one, "SELECT generate_series(1, 3)")
+    yield one.query("BEGIN; SELECT 1")
+    for group in (bind("s") + execute("", 1), execute("", 1), bind("s") + execute()):
+        yield one.send(group + SYNC)
+        yield one.send(execute("", 1) + SYNC)
+
+
+def of_another_portal(_: Wired, one: Sender, two: Sender) -> Steps:
+    prepare(one, "SELECT 5")
+    yield one.query("BEGIN; SELECT 1")
+    yield one.send(bind("s", "p") + SYNC)
+    yield one.send(bind("s") + execute("p") + SYNC)
+
+
+def of_what_is_cut_off(_: Wired, one: Sender, two: Sender) -> Steps:
+    prepare(one, "SELECT 5")
+    yield one.send(bind("s") + wire.execute(b"", b"\0\0") + SYNC)
+    yield one.send(AGAIN)
+
+
+def of_anothers_temporary_table(_: Wired, one: Sender, two: Sender) -> Steps:
+    prepare(one, "SELECT x FROM tt")
+    prepare(two, "SELECT 5")
+    yield two.query("CREATE TEMP TABLE tt (x int)")
+    yield two.send(AGAIN)
+    yield one.send(AGAIN)
+
+
+def of_what_no_sql_can_undo(wired: Wired, one: Sender, two: Sender) -> Steps:
+    prepare(one, "SELECT 5")
+    wired.shared.scope.stack.diverged = Refused("interrupted")
+    yield one.send(AGAIN)
+    yield two.query("SELECT 6")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        of_rows_that_are_left,
+        of_another_portal,
+        of_what_is_cut_off,
+        of_anothers_temporary_table,
+        of_what_no_sql_can_undo,
+    ],
+)
+def test_where_something_has_to_be_decided_it_is_said_the_same(scenario: Scenario) -> None:
+    long, _ = play(scenario, FACTS, short=False)
+
+    short, _ = play(scenario, FACTS, short=True)
+
+    assert short == long
+
+
 READS = {
     "table": "SELECT x FROM t",
     "fails": "SELECT 1/0",
     "app": "SELECT current_setting('app.x', true)",
     "access": "SELECT current_setting('transaction_read_only', true)",
     "clock": "SELECT current_setting('pgharness.now', true)",
+    "isolation": "SELECT current_setting('transaction_isolation', true)",
     "rows": "SELECT generate_series(1, 3)",
     "nothing": "",
     "writes": "INSERT INTO t VALUES (7)",
@@ -138,6 +204,7 @@ QUERIES = (
     *("SET app.x = '1'", "SET LOCAL app.x = '2'", "RESET ALL", "CREATE TEMP TABLE tt (x int)"),
     *("DECLARE c CURSOR FOR SELECT x FROM t", "FETCH c"),
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 )
 GROUPS: dict[str, Callable[[str], bytes]] = {
     "described": lambda name: bind(name) + describe("P") + execute() + SYNC,
