@@ -77,7 +77,7 @@ class Scopes:
 
         def ended(section: Section) -> None:
             self._ended = None
-            if scope.locked_at and any(row != [b"0"] for row in map(wire.row_values, section.rows[:1])):
+            if any(row != [b"0"] for row in map(wire.row_values, section.rows[:1])):
                 report.refusals.append(Refused("advisory_lock", scope.locked_at))
             if scope.schema_changed:
                 shared.statements.schema_undone()
@@ -85,12 +85,13 @@ class Scopes:
             then(report)
             shared.pump()
 
-        if scope.locked_at:
-            sql += [_LOCKS, _UNLOCK]
-        if sql and shared.connected:
+        if not sql or not shared.connected:
+            ended(Section(None, ended))
+        elif scope.locked_at:
             self._ended = ended
-            shared.channel.send(wire.query("; ".join(sql)), Section(None, ended))
-        else:
+            shared.channel.send(wire.query("; ".join([*sql, _LOCKS, _UNLOCK])), Section(None, ended))
+        else:  # nothing is learnt from the answer: what comes next waits for it, the report does not
+            shared.channel.send(wire.query("; ".join(sql)), Section(None, lambda _: shared.pump()))
             ended(Section(None, ended))
 
     def _undoing(self, scope: Scope) -> list[str]:

@@ -151,6 +151,19 @@ def test_the_end_waits_for_the_statement_that_runs(wired: Wired) -> None:
 # -- between tests ---------------------------------------------------------------------------------
 
 
+def test_the_report_does_not_wait_until_the_test_is_undone(wired: Wired) -> None:
+    client = wired.client()
+    client.query("INSERT INTO t VALUES (1)")
+
+    wired.shared.scopes.end(wired.reports.append)
+    client.put(wire.query("SELECT x FROM t"))
+
+    assert wired.reports[-1].refusals == []
+    assert client.answers() == []
+    wired.settle()
+    assert client.answers() == ["columns", "SELECT 0", "ready I"]
+
+
 def test_between_tests_one_may_read_and_not_write() -> None:
     client = (wired := Wired(begin="")).client()
 
