@@ -53,7 +53,7 @@ class Sides:
                 },
                 "database": "wire",
                 "user": address.user,
-                "strict": "off",
+                "strict": False,
                 "clock": False,
                 "lock_timeout": 10.0,
             }

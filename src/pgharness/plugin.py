@@ -40,7 +40,6 @@ from pgharness.runs import database_use
 from pgharness.runs.harness import FAILED, KEY, Harness, usage_error
 from pgharness.tiers import TIERS, Tier, guard, tier_of
 
-_ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
 _TIER: pytest.StashKey[Tier | None] = pytest.StashKey()
 
 
@@ -106,6 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             _place(item, config.rootpath, named[item])
             database_use.requested(item, harness.config.isolation)
+        if any(item.stash.get(database_use.ISOLATED, False) for item in items):
+            harness.attempt(config)
         unit = [item for item in items if item.stash[_TIER] == "unit" and named[item]]
         if unit:
             raise TierError.unit_asks_for_database((item.nodeid, named[item][0]) for item in unit)
@@ -119,7 +120,7 @@ def _place(item: pytest.Item, root: Path, named: list[str]) -> None:
     tier = item.stash[_TIER] = tier_of(item.path, root)
     asks = bool(named) or tier in ("integration", "api") or item.get_closest_marker("pg") is not None
     if asks and hasattr(item, "fixturenames"):
-        item.stash[_ISOLATED] = True
+        item.stash[database_use.ISOLATED] = True
         database_use.isolate(item)
 
 
@@ -127,7 +128,7 @@ def _place(item: pytest.Item, root: Path, named: list[str]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     harness = config.stash[KEY]
-    isolated = [item for item in session.items if item.stash.get(_ISOLATED, False)]
+    isolated = [item for item in session.items if item.stash.get(database_use.ISOLATED, False)]
     if config.option.collectonly or not isolated:
         return
     try:
@@ -163,7 +164,12 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    config.stash[KEY].listen()
+    harness = config.stash[KEY]
+    try:
+        harness.remember(config)
+    except HarnessError as error:
+        raise usage_error(error) from None
+    harness.listen()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -187,7 +193,7 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     tier = item.stash.get(_TIER, None)
     harness = item.config.stash[KEY]
-    if harness.worker is not None and not item.stash.get(_ISOLATED, False):
+    if harness.worker is not None and not item.stash.get(database_use.ISOLATED, False):
         with contextlib.suppress(HarnessError):  # a proxy that has ended is no matter to this test
             harness.worker.refuse(item.nodeid)
     if tier is None:
@@ -216,14 +222,16 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    if not item.stash.get(_ISOLATED, False):
+    if not item.stash.get(database_use.ISOLATED, False):
         return (yield)
     made: Any = item.funcargs.get("client") if hasattr(item, "funcargs") else None
     function = getattr(item, "obj", None)
     ours = hasattr(getattr(made, "_transport", None), "lifespan")  # not a client of the project's own
-    if ours and inspect.iscoroutinefunction(function):
-        item.obj = with_lifespan(function, made)  # type: ignore[attr-defined]  # a Function has one
-    return (yield)
+    if not (ours and inspect.iscoroutinefunction(function)):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(item, "obj", with_lifespan(function, made))
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -279,4 +287,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         if isinstance(entry, pytest.TestReport):
             tier = tier_of(config.rootpath / entry.nodeid.partition("::")[0], config.rootpath)
             pyramid.add(tier or "other", seconds=entry.duration, ended=entry.when == "call")
+    if harness.needing is not None and terminalreporter.verbosity >= 0:
+        for line in terminal.real_commits(harness.needing.seen):
+            terminalreporter.write_line(line)
     terminalreporter.write_line(pyramid.summary(facts))

@@ -23,7 +23,7 @@ from pgharness.server.base import Address
 from tests.support.in_this_process import InThisProcess
 from tests.support.server_runs import make_config
 
-_OPTIONS = {"lock_timeout": 5.0, "strict": "off", "clock": "off"}
+_OPTIONS = {"lock_timeout": 5.0, "clock": "off"}
 
 
 class OneDatabase:
@@ -39,15 +39,16 @@ class OneDatabase:
 class Joined:
     """The database ``name`` on ``server``; what connects to the address here joins while `test` runs.
 
-    ``options`` are those of the harness.
+    ``options`` are those of the harness. Without ``strict`` it shows what others have not committed, which
+    most tests of joining look at.
     """
 
-    def __init__(self, server: Address, name: str, **options: Any) -> None:
+    def __init__(self, server: Address, name: str, *, strict: bool = False, **options: Any) -> None:
         given: dict[str, str] = {key: str(value) for key, value in {**_OPTIONS, **options}.items()}
         config: Config = make_config(**given)
         self.control = InThisProcess()
         provider: Any = OneDatabase(server, name)
-        self.worker = Worker("main", config, provider, self.control, {})
+        self.worker = Worker("main", config, provider, self.control, {"strict": strict})
         self.address = self.worker.address
         self.name = name
         self.url = self.address.url(name)

@@ -45,7 +45,7 @@ class Proxied:
                 },
                 "database": name,
                 "user": server.user,
-                "strict": "off",
+                "strict": False,
                 "clock": False,
                 "lock_timeout": 10.0,
                 **options,

@@ -14,7 +14,6 @@ pg_env = DATABASE_URL={asyncpg_url}
 pg_app = truth.shop.app:app
 pg_metadata = truth.shop.models:Base.metadata
 pg_lock_timeout = 3
-pg_strict = error
 pg_clock = on
 pg_reset_sequences = on
 """
@@ -70,9 +69,9 @@ CONTENDERS = (
         name="pgharness-rollback",
         title="pgharness rollback",
         column=("pgharness", "rollback"),
-        how="The default: all that connects joins the test's transaction. With `pg_strict = error`, "
+        how="All that connects joins the test's transaction. With `pg_isolation = rollback`, "
         "`pg_clock = on` and `pg_reset_sequences = on`.",
-        ini=PGHARNESS,
+        ini=f"{PGHARNESS}pg_isolation = rollback\n",
     ),
     _pgharness(
         name="pgharness-database",

@@ -176,18 +176,18 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "isolation",
         "choice",
-        "rollback",
+        "auto",
         "How a test's changes are undone: 'rollback' in one transaction, 'database' by real commits in "
-        "a clone.",
-        choices=("rollback", "database"),
+        "a clone; 'auto' begins with rollback, and runs a test again with real commits where it needs them.",
+        choices=("auto", "rollback", "database"),
     ),
     Option(
-        "strict",
-        "choice",
-        "warn",
-        "What to do where rollback shows a test what production would not: a session reads rows that another "
-        "has not committed, or locks what another has locked; NOTIFY while somebody listens.",
-        choices=("off", "warn", "error"),
+        "real_commits",
+        "text",
+        "",
+        "A file of the tests that need real commits, for a CI that keeps no cache: a run writes it, the "
+        "project commits it; default pytest's cache.",
+        metavar="PATH",
     ),
     Option(
         "clock",

@@ -37,8 +37,8 @@ class Config:
     port: int
     tmpdir: str
     start_timeout: float
-    isolation: Literal["rollback", "database"]
-    strict: Literal["off", "warn", "error"]
+    isolation: Literal["auto", "rollback", "database"]
+    real_commits: str
     clock: Literal["off", "on"]
     reset_sequences: Literal["off", "on"]
     driver: Literal["auto", "asyncpg", "psycopg", "psycopg2"]

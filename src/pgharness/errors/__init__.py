@@ -2,7 +2,7 @@
 
 from pgharness.errors.base import ConfigError, DatabaseError, HarnessError, SchemaError, ServerError
 from pgharness.errors.isolation import IsolationError
-from pgharness.errors.use import AppError, IsolationWarning, TierError
+from pgharness.errors.use import AppError, TierError
 
 __all__ = [
     "AppError",
@@ -10,7 +10,6 @@ __all__ = [
     "DatabaseError",
     "HarnessError",
     "IsolationError",
-    "IsolationWarning",
     "SchemaError",
     "ServerError",
     "TierError",

@@ -18,6 +18,11 @@ class IsolationError(HarnessError):
     secondary = False
     """Whether this may be a mere consequence where the test has failed anyway."""
 
+    @property
+    def needs_real_commits(self) -> bool:
+        """Whether the test can be shown the truth by real commits."""
+        return WAY_OUT in self.fix
+
     @classmethod
     def outside_test(cls, where: str, test: str) -> IsolationError:
         """The database of the tests was reached, and no test has asked for it."""
@@ -79,7 +84,6 @@ class IsolationError(HarnessError):
             cause="Inside one transaction it sees them; on connections of their own, as in production, it would not.",
             fix=[
                 "commit what the test arranges: await db_session.commit() is rolled back with the test",
-                "pg_strict = off",
                 WAY_OUT,
             ],
         )
@@ -91,7 +95,7 @@ class IsolationError(HarnessError):
             f"{test}: the transaction begun at {origin} locks {what}, where the one begun at {other} has taken "
             "its lock.",
             cause="Inside one transaction both have it; on connections of their own one may have to wait.",
-            fix=["end the first transaction before the other begins", "pg_strict = off", WAY_OUT],
+            fix=["end the first transaction before the other begins", WAY_OUT],
         )
 
     @classmethod
@@ -110,7 +114,7 @@ class IsolationError(HarnessError):
         return cls(
             f"{test}: the NOTIFY sent at {origin} does not reach the connection that began to listen at {listener}.",
             cause="PostgreSQL delivers at the commit, and the test's transaction is rolled back.",
-            fix=[WAY_OUT, "pg_strict = off"],
+            fix=[WAY_OUT],
         )
 
     @classmethod

@@ -120,7 +120,3 @@ class AppError(HarnessError):
             if phase == "start"
             else "Code of the app blocks the event loop of the server, or ignores that it is cancelled.",
         )
-
-
-class IsolationWarning(UserWarning):
-    """Under rollback isolation a test saw what it would not in production (``pg_strict = warn``)."""

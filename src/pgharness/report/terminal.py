@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from pgharness.runs.run import Facts
 
@@ -26,6 +27,14 @@ def header(facts: Facts) -> str:
     if facts.note:
         parts.append(facts.note)
     return ", ".join(parts)
+
+
+def real_commits(tests: Mapping[str, str]) -> list[str]:
+    """Which ``tests`` had real commits without having asked for them, and why, a line for each."""
+    if not tests:
+        return []
+    count = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
+    return [f"pg: {count} had real commits:", *(f"  {test}: {why}" for test, why in sorted(tests.items()))]
 
 
 @dataclasses.dataclass(slots=True)

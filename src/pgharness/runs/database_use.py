@@ -15,6 +15,8 @@ DATABASE_FIXTURES = frozenset(
         *("pg_database", "pg_server", "pg_empty_database", "pg_module", "pg_class"),
     )
 )
+ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
+"""Set on a test that is isolated."""
 _OURS = "pgharness.fixtures."
 _UNSERVED = "pgharness_unserved"
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
@@ -51,10 +53,10 @@ def requested(item: pytest.Item, default: str) -> Requested:
 
 
 def requested_by_scope(node: pytest.Collector, items: Iterable[pytest.Item], default: str) -> str:
-    """The isolation of data made for all tests of ``node``: real commits if any of them has them."""
+    """The isolation of data made for all tests of ``node``: real commits if any of them may have them."""
     inside = (item for item in items if node in item.listchain() and database_fixtures(item))
     isolations = {requested(item, default).isolation for item in inside}
-    return "database" if "database" in isolations else "rollback"
+    return "rollback" if isolations <= {"rollback"} else "database"
 
 
 def isolate(item: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,10 @@ from pgharness.proxy.security import Security
 from pgharness.server import failures
 from pgharness.server.base import Address
 from pgharness.tiers import guard
+
+if TYPE_CHECKING:
+    from pgharness.runs.attempts import Attempts
+    from pgharness.runs.needing import Needing
 
 KEY: pytest.StashKey[Harness] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
@@ -45,6 +49,8 @@ class Harness:
         self.app: Any = None
         self.announced = False
         self.http: Any = None
+        self.needing: Needing | None = None
+        self.attempts: Attempts | None = None
         self._folder = Folder()
         self._saved: dict[str, str | None] = {}
         handover = _handover(os.environ)
@@ -142,6 +148,32 @@ class Harness:
         self.provider.abort(error)
 
     # -- the running test ---------------------------------------------------------------------------
+
+    def remember(self, config: pytest.Config) -> Needing:
+        """Have what is known of tests that need real commits read, and kept at the end.
+
+        Raises:
+            ConfigError: The file that is named for it is no such list.
+        """
+        if self.needing is None:
+            from pgharness.runs.needing import Needing  # noqa: PLC0415 - only where tests are isolated
+
+            file = self.config.path(self.config.real_commits) if self.config.real_commits else None
+            self.needing = Needing(config, file)
+            config.pluginmanager.register(self.needing, "pgharness-needing")
+        return self.needing
+
+    def attempt(self, config: pytest.Config) -> None:
+        """Have tests begin with rollback, and run again with real commits where they need them.
+
+        Raises:
+            ConfigError: As `remember`.
+        """
+        if self.attempts is None:
+            from pgharness.runs.attempts import Attempts  # noqa: PLC0415 - only where tests are isolated
+
+            self.attempts = Attempts(self, self.remember(config))
+            config.pluginmanager.register(self.attempts, "pgharness-attempts")
 
     def allowed(self, extra: tuple[str, ...] = ()) -> frozenset[str]:
         own = [(address.host, address.port) for address in (self.address, self.server_address)]

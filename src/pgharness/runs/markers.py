@@ -8,7 +8,7 @@ import pytest
 
 from pgharness.errors import ConfigError
 
-MARKER = 'isolation="rollback" or "database", allow_hosts=[...], reset_sequences=True'
+MARKER = 'isolation="auto", "rollback" or "database", allow_hosts=[...], reset_sequences=True'
 
 
 class Requested(NamedTuple):
@@ -29,7 +29,7 @@ def marker_arguments(
     """The signature of ``@pytest.mark.pg``.
 
     Args:
-        isolation: ``rollback`` or ``database``; default pg_isolation.
+        isolation: ``auto``, ``rollback`` or ``database``; default pg_isolation.
         allow_hosts: What this test may reach besides PostgreSQL, as pg_allow_hosts.
         reset_sequences: Whether the test begins with the sequences where the template left them;
             default pg_reset_sequences.
@@ -53,10 +53,10 @@ def marker(item: pytest.Item, default: str) -> Requested:
                 f"{item.nodeid}: @pytest.mark.pg {reason}.",
                 fix=[f"its arguments are {MARKER}"],
             ) from None
-        if wanted not in (None, "rollback", "database"):
+        if wanted not in (None, "auto", "rollback", "database"):
             raise ConfigError(
                 f"{item.nodeid}: @pytest.mark.pg(isolation={wanted!r}) is not valid.",
-                fix=["use one of: rollback, database"],
+                fix=["use one of: auto, rollback, database"],
             )
         if not isinstance(reset, bool | None):
             raise ConfigError(

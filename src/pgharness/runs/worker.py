@@ -6,12 +6,11 @@ import asyncio
 import concurrent.futures
 import contextlib
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from pgharness.config import Config
-from pgharness.errors import HarnessError, IsolationError, IsolationWarning
+from pgharness.errors import HarnessError, IsolationError
 from pgharness.proxy.control import Control
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.server.sentences import error_of
@@ -65,7 +64,7 @@ class Worker:
                 },
                 "database": self.database,
                 "user": address.user,
-                "strict": config.strict,
+                "strict": True,
                 "clock": config.clock == "on",
                 "lock_timeout": config.lock_timeout,
                 **options,
@@ -87,7 +86,7 @@ class Worker:
     # -- tests --------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def test(
+    def test(  # noqa: PLR0913 - all but two by name
         self,
         test_id: str,
         isolation: Isolation,
@@ -95,6 +94,7 @@ class Worker:
         loop: asyncio.AbstractEventLoop | None = None,
         reset_sequences: bool = False,
         has_failed: Callable[[], bool] = lambda: False,
+        refused: Callable[[IsolationError], None] | None = None,
     ) -> Iterator[None]:
         """Isolate one test; raises at its end what the test must not have done.
 
@@ -102,6 +102,7 @@ class Worker:
         ``reset_sequences`` sets the sequences to where they stood when the database was cloned, or
         when the data of the test's module or class had been made.
         Where the test ``has_failed`` already, what may be a mere consequence of that is not raised.
+        ``refused`` is called in place of that with what only real commits can show, if there is any.
         """
         self._keep()
         clone = self._take() if isolation == "database" else ""
@@ -118,6 +119,10 @@ class Worker:
                 self._give_back(clone)
             elif any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
                 self._is_stale = True
+        needing = (e for e in errors if isinstance(e, IsolationError) and e.needs_real_commits)
+        if refused is not None and (error := next(needing, None)) is not None:
+            refused(error)
+            return
         if has_failed():
             errors = [error for error in errors if not getattr(error, "secondary", False)]
         if errors:
@@ -140,9 +145,14 @@ class Worker:
             errors.append(IsolationError.task_pending(test_id, map(tasks.name, pending)))
         report = self._control.ask("end")
         self.places.begin(self._tests[-1] if self._tests else "", "rollback" if self._tests else "")
-        for kind, arguments in report["doubts"]:
-            warnings.warn(str(error_of(test_id, Refused(kind, *arguments))), IsolationWarning, stacklevel=2)
         return [*(error_of(test_id, Refused(kind, *args)) for kind, args in report["refusals"]), *errors]
+
+    def refusals(self) -> list[IsolationError]:
+        """What the running test has been refused so far."""
+        if not self._tests:
+            return []
+        found = self._control.ask("refusals")["refusals"]
+        return [error_of(self._tests[-1], Refused(kind, *arguments)) for kind, arguments in found]
 
     def refuse(self, test_id: str) -> None:
         """``test_id`` runs, and has not asked for the database; empty where none does."""

@@ -28,7 +28,7 @@ def options(address: Address) -> dict[str, object]:
         "server": {**server, "tls": False},
         "database": "tests",
         "user": address.user,
-        "strict": "off",
+        "strict": False,
         "clock": False,
         "lock_timeout": 5.0,
     }

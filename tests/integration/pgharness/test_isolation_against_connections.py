@@ -69,7 +69,7 @@ def joined_schema() -> str:
 
 @pytest.fixture
 def joined_options() -> dict[str, Any]:
-    return {"strict": "error"}
+    return {"strict": True}
 
 
 class ByPsycopg:

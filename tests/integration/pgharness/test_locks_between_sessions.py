@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pgharness.errors import IsolationError, IsolationWarning
+from pgharness.errors import IsolationError
 from tests.support.joined import ERRORS, Joined
 
 BEGUN = r"the transaction begun at .* in \w+"
@@ -30,13 +29,8 @@ def joined_schema() -> str:
 
 
 @pytest.fixture
-def strict() -> str:
-    return "off"
-
-
-@pytest.fixture
-def joined_options(strict: str) -> dict[str, Any]:
-    return {"strict": strict}
+def joined_options() -> dict[str, Any]:
+    return {"strict": True}
 
 
 @contextlib.contextmanager
@@ -103,31 +97,20 @@ def test_one_after_the_other_is_no_matter(joined: Joined, engine: Engine) -> Non
                 connection.execute(text(TRIES[0]))
 
 
-@pytest.mark.parametrize("strict", ["error"])
 def test_neither_is_another_table_or_a_plain_read(joined: Joined, engine: Engine) -> None:
     with joined.test():
         both(engine, ROWS, "SELECT id FROM users FOR UPDATE SKIP LOCKED")
         both(engine, ROWS, "SELECT id FROM jobs")
 
 
-@pytest.mark.parametrize("strict", ["off", "warn", "error"])
-def test_a_wait_that_does_not_happen(joined: Joined, engine: Engine, strict: str) -> None:
-    sentence = f"test_x: {BEGUN} locks rows of jobs, where the one begun at"
-    expected: dict[str, contextlib.AbstractContextManager[object]] = {
-        "off": joined.test(),
-        "warn": pytest.warns(IsolationWarning, match=sentence),
-        "error": refused(joined, sentence),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with expected[strict], joined.test() if strict == "warn" else contextlib.nullcontext():
-            both(engine, ROWS, ROWS)
+def test_a_wait_that_does_not_happen(joined: Joined, engine: Engine) -> None:
+    with refused(joined, f"test_x: {BEGUN} locks rows of jobs, where the one begun at"):
+        both(engine, ROWS, ROWS)
 
 
 # -- notifications ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strict", ["error"])
 @pytest.mark.parametrize("notify", ["NOTIFY jobs", "SELECT pg_notify('jobs', '1')"])
 async def test_a_notification_that_nobody_gets(
     joined: Joined, async_engine: AsyncEngine, notify: str

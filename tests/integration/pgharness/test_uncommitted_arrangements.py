@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pgharness.errors import IsolationError, IsolationWarning
+from pgharness.errors import IsolationError
 from tests.support.joined import Joined, message_of
 
 READS = (
@@ -27,13 +26,8 @@ def joined_schema() -> str:
 
 
 @pytest.fixture
-def strict() -> Literal["off", "warn", "error"]:
-    return "error"
-
-
-@pytest.fixture
-def joined_options(strict: Literal["off", "warn", "error"]) -> dict[str, Any]:
-    return {"strict": strict}
+def joined_options() -> dict[str, Any]:
+    return {"strict": True}
 
 
 def flush_then_ask(joined: Joined, engine: Engine) -> list[Any]:
@@ -50,26 +44,12 @@ def flush_then_ask(joined: Joined, engine: Engine) -> list[Any]:
     return seen
 
 
-@pytest.mark.parametrize("strict", ["off"])
-def test_off_says_nothing(joined: Joined, engine: Engine) -> None:
-    with warnings.catch_warnings(record=True) as said:
-        assert flush_then_ask(joined, engine) == [1, 1, 1]
-    assert said == []
-
-
-@pytest.mark.parametrize("strict", ["warn"])
-def test_warn_says_it_once_at_the_end_of_the_test(joined: Joined, engine: Engine) -> None:
-    with pytest.warns(IsolationWarning, match=READS) as said:
-        assert flush_then_ask(joined, engine) == [1, 1, 1]
-    assert len(said) == 1
-
-
-def test_error_is_what_the_reading_statement_is_answered(joined: Joined, engine: Engine) -> None:
+def test_the_reading_statement_is_refused(joined: Joined, engine: Engine) -> None:
     with pytest.raises(IsolationError, match=READS):  # swallowed, and the test fails all the same
         flush_then_ask(joined, engine)
 
 
-async def test_asyncpg_error_raises_as_well(joined: Joined, async_engine: AsyncEngine) -> None:
+async def test_asyncpg_is_refused_as_well(joined: Joined, async_engine: AsyncEngine) -> None:
     async def flush_then_ask() -> None:
         async with async_engine.connect() as arranging, async_engine.connect() as app:
             await arranging.execute(INSERT)

@@ -101,7 +101,7 @@ def test_an_object_that_is_no_app(project: MakeProject) -> None:
         (
             "--pg-isolation=rolback",
             "pgharness: pg_isolation = 'rolback' (--pg-isolation) is not valid (did you mean 'rollback'?).\n"
-            "To fix this: use one of: rollback, database",
+            "To fix this: use one of: auto, rollback, database",
         ),
         (
             "--pg-start-timeout=soon",
@@ -131,7 +131,7 @@ def test_a_marker_with_wrong_arguments(project: MakeProject) -> None:
 
     assert usage_error(adopter.pytest()) == (
         "pgharness: tests/api/test_price.py::test_x: @pytest.mark.pg(isolation='none') is not valid.\n"
-        "To fix this: use one of: rollback, database"
+        "To fix this: use one of: auto, rollback, database"
     )
 
 

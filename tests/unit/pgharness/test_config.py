@@ -144,7 +144,7 @@ def test_the_address_is_not_shown() -> None:
         (
             {"ini": {"pg_isolation": "Rollback"}},
             "pgharness: pg_isolation = 'Rollback' (ini file) is not valid (did you mean 'rollback'?).\n"
-            "To fix this: use one of: rollback, database",
+            "To fix this: use one of: auto, rollback, database",
         ),
         (
             {"ini": {"pg_version": "17.2"}},

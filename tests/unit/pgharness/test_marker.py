@@ -51,7 +51,7 @@ def test_the_closest_wins_and_hosts_add_up() -> None:
 def test_an_isolation_that_there_is_not() -> None:
     assert refusal(pytest.mark.pg(isolation="none")) == (
         "pgharness: test_x: @pytest.mark.pg(isolation='none') is not valid.\n"
-        "To fix this: use one of: rollback, database"
+        "To fix this: use one of: auto, rollback, database"
     )
 
 
@@ -66,6 +66,6 @@ def test_reset_sequences_is_a_boolean(value: object) -> None:
 def test_another_argument() -> None:
     assert refusal(pytest.mark.pg(reset=True)) == (
         "pgharness: test_x: @pytest.mark.pg got an unexpected keyword argument 'reset'.\n"
-        'To fix this: its arguments are isolation="rollback" or "database", allow_hosts=[...], '
+        'To fix this: its arguments are isolation="auto", "rollback" or "database", allow_hosts=[...], '
         "reset_sequences=True"
     )

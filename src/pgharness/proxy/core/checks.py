@@ -47,10 +47,10 @@ def _check_temporary(scope: Scope, client: Client, transaction: Transaction, sta
 
 
 def _check_reads(scope: Scope, facts: Facts, reader: Transaction, statement: Statement) -> None:
-    if facts.strict == "off" or not scope.id or not statement.read_tables:
+    if not facts.strict or not scope.id or not statement.read_tables:
         return
     for table, writer in writers.uncommitted(reader, scope.stack.savepoints, statement.read_tables):
-        scope.doubt(Refused("uncommitted", table, reader.place, writer.place), facts.strict)
+        raise Refused("uncommitted", table, reader.place, writer.place)
 
 
 def _check_locks(
@@ -72,7 +72,8 @@ def _check_locks(
         what, holder = found
         if statement.skips:
             raise Refused("not_skipped", transaction.place, what, holder.place)
-        scope.doubt(Refused("both_lock", transaction.place, what, holder.place), facts.strict)
+        if facts.strict:
+            raise Refused("both_lock", transaction.place, what, holder.place)
     transaction.locks |= wanted
     if statement.locks:
         scope.session_locks.append(transaction)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
 
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.stack import Stack
 from pgharness.proxy.core.statements import SetConfig
 from pgharness.proxy.core.transaction import Transaction
-
-Strict = Literal["off", "warn", "error"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,14 +19,15 @@ class Facts:
     ``writers`` are lower-case names of functions that can write, ``setters`` what functions set.
     ``deferrable`` says whether the schema has a constraint, or constraint trigger, that can wait for the
     commit.
-    ``strict`` says what to do where a transaction reads what another has not committed.
+    ``strict`` has refused what is read or locked though another has changed or locked it, and what is not
+    delivered.
     """
 
     owner: str = ""
     writers: frozenset[str] = frozenset()
     setters: Mapping[str, tuple[SetConfig, ...]] = dataclasses.field(default_factory=dict)
     deferrable: bool = False
-    strict: Strict = "off"
+    strict: bool = False
     clock: bool = False
     lock_timeout: float = 10.0
 
@@ -83,7 +81,6 @@ class Scope:
         """Which transaction has made each temporary table."""
         self.tables: set[str] = set()
         self.refusals: list[Refused] = []
-        self.doubts: list[Refused] = []
 
     @property
     def begun_outside(self) -> Scope | None:
@@ -96,14 +93,3 @@ class Scope:
     def refuse_all(self, refused: Refused) -> None:
         """Answer every statement with ``refused``."""
         self.stack.diverged = refused
-
-    def doubt(self, refused: Refused, strict: Strict) -> None:
-        """Say ``refused`` as pg_strict asks: raise it, or keep it as a warning for the end of the test.
-
-        Raises:
-            Refused: ``refused``.
-        """
-        if strict == "error":
-            raise refused
-        if strict == "warn" and all(refused.args != known.args for known in self.doubts):
-            self.doubts.append(refused)

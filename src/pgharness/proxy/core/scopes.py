@@ -26,7 +26,6 @@ class Report:
     """What is to be said of a test that has ended."""
 
     refusals: list[Refused]
-    doubts: list[Refused]
 
 
 class Scopes:
@@ -69,7 +68,7 @@ class Scopes:
     def _end(self, then: Callable[[Report], None]) -> None:
         shared = self._shared
         scope = shared.scope
-        report = Report(scope.refusals, scope.doubts)
+        report = Report(scope.refusals)
         if scope.stack.diverged is None and (origins := writers.open_transactions(scope.stack.savepoints)):
             report.refusals.append(Refused("left_open", origins))
         self._cut_off(scope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgharness.proxy.core.running import Facts, Restart, Strict
+from pgharness.proxy.core.running import Facts, Restart
 from pgharness.proxy.core.settings import literal
 from pgharness.proxy.core.statements import SetConfig, function_settings
 from pgharness.proxy.server.upstream import Upstream
@@ -32,7 +32,7 @@ _SAVE = f"""SELECT set_config('{_SAVED}', (
     FROM pg_sequences WHERE last_value IS NOT NULL), true)"""
 
 
-def facts(upstream: Upstream, owner: str, *, strict: Strict, clock: bool, lock_timeout: float) -> Facts:
+def facts(upstream: Upstream, owner: str, *, strict: bool, clock: bool, lock_timeout: float) -> Facts:
     """What the stack has to know of the database behind ``upstream``."""
     setters: dict[str, tuple[SetConfig, ...]] = {}
     for name, source in upstream.ask(_SETTERS):

@@ -8,6 +8,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
+from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.scopes import Report
 from pgharness.proxy.core.settings import literal
 from pgharness.proxy.server.upstream import ConnectError, Upstream, connect
@@ -96,21 +97,20 @@ class Orders:
         if proxy.isolation == "database":
             proxy.clones.end()
             proxy.isolation = "rollback"
-            self._answer(order, {"refusals": [], "doubts": []})
+            self._answer(order, {"refusals": []})
             return
 
         def ended(report: Report) -> None:
             self._ending = 0.0
-            self._answer(
-                order,
-                {
-                    "refusals": [[r.kind, list(r.arguments)] for r in report.refusals],
-                    "doubts": [[r.kind, list(r.arguments)] for r in report.doubts],
-                },
-            )
+            self._answer(order, {"refusals": _told(report.refusals)})
 
         self._ending = time.monotonic()
         proxy.shared.scopes.end(ended)
+
+    def _do_refusals(self, order: dict[str, Any]) -> None:
+        """What the running test has been refused so far."""
+        found = self._proxy.shared.scope.refusals if self._proxy.isolation == "rollback" else []
+        self._answer(order, {"refusals": _told(found)})
 
     def _do_tls(self, order: dict[str, Any]) -> None:
         self._proxy.tls.wanted = True
@@ -160,3 +160,7 @@ class Orders:
         """Cancel what still runs some time after its test was told to end."""
         if self._ending and time.monotonic() - self._ending > _GRACE:
             self._proxy.connection.cancel()
+
+
+def _told(refusals: list[Refused]) -> list[list[Any]]:
+    return [[refused.kind, list(refused.arguments)] for refused in refusals]
