@@ -84,6 +84,8 @@ class Client:
         """What RESET ALL goes back to."""
         self.baseline: Mapping[str, str] | None = None
         """What each test begins with, where it is known what the connection was made with."""
+        self.made_with: frozenset[str] = frozenset()
+        """The names of PREPARE that it has had from then on."""
         self.settings: Mapping[str, str] = self.asked
         self.told: Mapping[str, str] = self.asked
         """The settings as it was last told of them."""

@@ -110,6 +110,10 @@ class Scopes:
             client.portals.clear()
             client.cursors.clear()
             client.temporary.clear()
-            if client.baseline is not None and client.settings is not client.baseline:
+            if client.baseline is None:
+                continue
+            if client.settings is not client.baseline:
                 client.settings = client.baseline
                 self._shared.effects.report(client)
+            made = [name for name in client.named if name not in client.made_with]
+            self._shared.control.sessions.close(b"S", [client.named.pop(name) for name in made])

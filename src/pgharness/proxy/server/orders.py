@@ -123,6 +123,7 @@ class Orders:
         client = self._proxy.shared.clients.get(order["pid"])
         if client is not None and client.baseline is None:
             client.baseline = client.settings if client.transaction is None else client.transaction.settings
+            client.made_with = frozenset(client.named)
 
     def _do_holders(self, order: dict[str, Any]) -> None:
         proxy = self._proxy

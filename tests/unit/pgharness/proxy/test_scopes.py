@@ -126,6 +126,20 @@ def test_what_is_set_outlives_a_test_unless_a_baseline_is_known(wired: Wired) ->
     ]
 
 
+def test_what_is_prepared_outlives_a_test_unless_a_baseline_is_known(wired: Wired) -> None:
+    one, two = wired.client(), wired.client()
+    two.query("PREPARE kept AS SELECT 5")
+    two.client.baseline, two.client.made_with = two.client.settings, frozenset(("kept",))
+    one.query("PREPARE plus AS SELECT 6")
+    two.query("PREPARE other AS SELECT 6")
+    wired.end()
+    wired.begin("test_y")
+
+    assert one.query("EXECUTE plus")[1:] == ["row 6", "SELECT 1", "ready I"]
+    assert two.query("EXECUTE kept")[1:] == ["row 5", "SELECT 1", "ready I"]
+    assert two.query("PREPARE other AS SELECT 7") == ["PREPARE", "ready I"]
+
+
 def test_portals_and_cursors_end_with_their_test(wired: Wired) -> None:
     client = wired.client()
     client.query("BEGIN; DECLARE c CURSOR FOR SELECT 1")
