@@ -39,6 +39,7 @@ from pgharness.report import terminal
 from pgharness.runs import database_use
 from pgharness.runs.harness import FAILED, KEY, Harness, usage_error
 from pgharness.tiers import TIERS, Tier, guard, tier_of
+from pgharness.web.app import load
 
 _TIER: pytest.StashKey[Tier | None] = pytest.StashKey()
 
@@ -144,8 +145,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _load_app(harness: Harness) -> None:
     """Import the app before the first test, so that a wrong path is said once and not per test."""
-    from pgharness.web.app import load  # noqa: PLC0415 - loads httpx
-
     if harness.app is None and harness.config.app:
         harness.app = load(harness.config.app, harness.config.sources["app"])
 

@@ -11,8 +11,6 @@ import traceback
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
-import httpx
-
 from pgharness.errors import AppError
 from pgharness.web.loops import run_on
 
@@ -184,19 +182,3 @@ class Lifespan:
                 self._failure = AppError.lifespan_failed("shutdown", reason)
         finally:
             started.set()
-
-
-class AppTransport(httpx.ASGITransport):
-    """httpx's ASGI transport with the application's lifespan around it."""
-
-    def __init__(self, app: Any, lifespan: Lifespan, *, raise_app_exceptions: bool = True) -> None:
-        async def with_state(scope: Any, receive: Any, send: Any) -> None:
-            scope["state"] = dict(lifespan.state)
-            await app(scope, receive, send)
-
-        super().__init__(app=with_state, raise_app_exceptions=raise_app_exceptions)
-        self.lifespan = lifespan
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await self.lifespan.start()
-        return await super().handle_async_request(request)

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pgharness.errors import AppError
-from pgharness.web.app import AppTransport, Lifespan
+from pgharness.web.app import Lifespan
+from pgharness.web.transport import AppTransport
 
 
 class Journal:
