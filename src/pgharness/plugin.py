@@ -77,7 +77,8 @@ def _resolve(config: pytest.Config, namespace: Any) -> None:
             environ=os.environ,
             root=root,
         )
-        config.stash[KEY] = Harness(resolved)
+        harness = config.stash[KEY] = Harness(resolved)
+        harness.wait_early()
     except HarnessError as error:
         raise usage_error(error) from None
 
@@ -130,9 +131,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     harness = config.stash[KEY]
     isolated = [item for item in session.items if item.stash.get(database_use.ISOLATED, False)]
-    if config.option.collectonly or not isolated:
-        return
     try:
+        harness.wait_no_more()
+        if config.option.collectonly or not isolated:
+            return
         harness.get_worker()  # from here on the app can connect, also in fixtures of wider scope
         if any("pg_app" in getattr(item, "fixturenames", ()) for item in session.items):
             _load_app(harness)

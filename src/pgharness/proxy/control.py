@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _START = (
 )
 _ANSWER_SECONDS = 60.0
 _END_SECONDS = 5.0
+_BACKLOG = 1024
 _LAST_WORDS_SECONDS = 1.0
 _opened: weakref.WeakSet[Control] = weakref.WeakSet()
 
@@ -75,6 +76,23 @@ class Control:
         self.port = listener.getsockname()[1]
         # A bare descriptor: a run that needs no proxy may end without closing it, and no warning.
         return listener.detach()
+
+    def listen(self) -> int | None:
+        """Let clients come, who wait until `launch`.
+
+        Returns the descriptor that is readable when there is one; None where another has the port.
+        """
+        if self._listener is None:
+            return None
+        with _of(self._listener) as listener:
+            listener.listen(_BACKLOG)
+        return self._listener
+
+    def unlisten(self) -> None:
+        """Turn those away who wait, and refuse who comes; the address stays that of this process."""
+        if self._listener is not None:
+            os.close(self._listener)
+            self._listener = self._bind()
 
     @property
     def is_open(self) -> bool:
@@ -249,6 +267,16 @@ class Control:
     def _answer_to(self, question: str) -> str:
         kind, _, about = question.partition(" ")
         return self.now() if kind == "now" else self.place(int(about))
+
+
+@contextlib.contextmanager
+def _of(descriptor: int) -> Iterator[socket.socket]:
+    """The socket of ``descriptor``, which stays open."""
+    made = socket.socket(fileno=descriptor)
+    try:
+        yield made
+    finally:
+        made.detach()
 
 
 def _forked() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from pgharness.tiers import guard
 
 if TYPE_CHECKING:
     from pgharness.runs.attempts import Attempts
+    from pgharness.runs.early import Early
     from pgharness.runs.needing import Needing
 
 KEY: pytest.StashKey[Harness] = pytest.StashKey()
@@ -51,6 +53,8 @@ class Harness:
         self.http: Any = None
         self.needing: Needing | None = None
         self.attempts: Attempts | None = None
+        self.early: Early | None = None
+        self._starting = threading.RLock()
         self._folder = Folder()
         self._saved: dict[str, str | None] = {}
         handover = _handover(os.environ)
@@ -125,8 +129,29 @@ class Harness:
             self.remote = RemoteRun(self._handover["address"], bytes.fromhex(self._handover["key"]))
         return self.remote
 
+    def wait_early(self) -> None:
+        """Have who connects while tests are imported wait for the server, if the app is told where it is."""
+        if self.config.env and not self.control.is_taken:
+            from pgharness.runs.early import Early  # noqa: PLC0415 - not for those who have not adopted it
+
+            self.early = Early(self.control, self.get_worker)
+
+    def wait_no_more(self) -> None:
+        """The tests have been imported: no server is started that they do not ask for."""
+        early, self.early = self.early, None
+        if early is not None:
+            early.end()
+            if self.worker is None:
+                self.control.unlisten()
+            if early.error is not None:
+                raise early.error
+
     def get_worker(self) -> Any:
         """This process's `Worker`, its database cloned when first asked for."""
+        with self._starting:
+            return self._get_worker()
+
+    def _get_worker(self) -> Any:
         if self.worker is None:
             from pgharness.runs.worker import Worker  # noqa: PLC0415 - loads SQLAlchemy
 
@@ -192,6 +217,9 @@ class Harness:
 
     def close(self) -> None:
         """Stop and remove everything this process started. Safe to call twice."""
+        if self.early is not None:
+            self.early.end()
+            self.early = None
         try:
             if self.http is not None:
                 self.http.stop()

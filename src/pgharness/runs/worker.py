@@ -41,8 +41,14 @@ class Worker:
         self.config = config
         self.provider = provider
         self._control = control
+        self.places = Places(control, clock=config.clock == "on")
+        self.places.install()  # before the proxy answers somebody who waits for it already
         control.launch()  # it starts while the server does
-        database = provider.database(name)
+        try:
+            database = provider.database(name)
+        except BaseException:
+            self.places.remove()
+            raise
         self.server: ServerFacts = database.server
         self.database = database.name
         """The name by which clients know the database of the tests."""
@@ -80,8 +86,6 @@ class Worker:
         """The modules and classes with data that is committed, one in the other."""
         self._making = ""
         """The clone in which such data is being made."""
-        self.places = Places(control, clock=config.clock == "on")
-        self.places.install()
 
     # -- tests --------------------------------------------------------------------------------------
 
