@@ -51,6 +51,13 @@ def narrow(pg_database):
 def pytest_runtest_logreport(report):
     made(f"{report.nodeid} {report.when} {report.outcome}")
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.excinfo is not None and "Unittest" not in item.nodeid:
+        made(f"{item.nodeid} raised {call.excinfo.typename}")
+    return report
+
 def pytest_runtest_logstart(nodeid):
     made(f"{nodeid} starts")
 

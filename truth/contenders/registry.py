@@ -9,11 +9,13 @@ from typing import Literal
 
 NO_APP = "it offers no app or client: overrides are the project's own affair"
 
-PGHARNESS = """\
+INSTALLED = """\
 pg_env = DATABASE_URL={asyncpg_url}
 pg_app = truth.shop.app:app
 pg_metadata = truth.shop.models:Base.metadata
-pg_lock_timeout = 3
+"""
+PGHARNESS = f"""\
+{INSTALLED}pg_lock_timeout = 3
 pg_clock = on
 pg_reset_sequences = on
 """
@@ -65,6 +67,14 @@ _pytest_async_sqlalchemy = functools.partial(
 )
 
 CONTENDERS = (
+    _pgharness(
+        name="pgharness",
+        title="pgharness as installed",
+        column=("pgharness", "installed"),
+        how="No option but those that name the app, its database and its tables: a test begins with "
+        "rollback, and runs again with real commits where it needs them.",
+        ini=INSTALLED,
+    ),
     _pgharness(
         name="pgharness-rollback",
         title="pgharness rollback",

@@ -35,10 +35,16 @@ def isolation_of(item: pytest.Item, wanted: str) -> str:
 
 
 class _First:
-    """A first attempt: what is held back of it, and why it is dropped, if it is."""
+    """A first attempt: what is held back of it, and why it is dropped, if it is.
 
-    def __init__(self, item: pytest.Item) -> None:
+    Args:
+        item: The test.
+        look: Calls `refused` if the proxy has refused something.
+    """
+
+    def __init__(self, item: pytest.Item, look: Callable[[], None]) -> None:
         self.item = item
+        self._look = look
         self.before = Before(item)
         self.reason: IsolationError | None = None
         self._held: list[tuple[str, dict[str, Any]]] = []
@@ -52,6 +58,10 @@ class _First:
         if name in _HELD:
             self._held.append((name, dict(arguments)))
             implementations.clear()  # pluggy's own copy, for this one call
+        elif name == "pytest_runtest_makereport" and arguments["call"].excinfo is not None:
+            self._look()
+            if self.reason is not None:  # a failure that nobody else is to make anything of
+                implementations[:] = filter(_is_known, implementations)
 
     def drop(self) -> None:
         """Let go of what is held back, unseen."""
@@ -102,7 +112,7 @@ class Attempts:
         if known := self._needing.reason(item.nodeid):
             item.stash[REAL_COMMITS] = known
             return (yield)
-        first = self._first = _First(item)
+        first = self._first = _First(item, self._look)
         first.hold()
         try:
             result = yield
@@ -253,6 +263,11 @@ def _skip(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
     if call.excinfo is not None:
         skipped: Any = pytest.skip.Exception  # reason=_AGAIN
         call.excinfo = pytest.ExceptionInfo.from_exception(skipped(_AGAIN).with_traceback(call.excinfo.tb))
+
+
+def _is_known(implementation: Any) -> bool:
+    """Whether it is pytest's own implementation of a hook, or one of this package."""
+    return str(implementation.function.__module__).startswith(("_pytest.", "pgharness."))
 
 
 def _nothing(*_: object) -> None:

@@ -41,6 +41,9 @@ def test_it_is_as_if_the_first_attempt_had_never_been(adopter: Project, options:
         phases = [f"{name} {phase} passed" for phase in ("setup", "call", "teardown")]
         assert reports == [f"{name} starts", *phases, f"{name} ends"]
     assert made(adopter).count("not skipped") == 1
+    assert [line for line in made(adopter) if " raised " in line] == [
+        "test_it.py::test_expected_to_fail raised AssertionError"
+    ]
     assert "this attempt is dropped" not in result.output
 
 
