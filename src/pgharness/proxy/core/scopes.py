@@ -35,9 +35,12 @@ class Scopes:
         self._shared = shared
         self._ended: Callable[[Section], None] | None = None
         """What is to be done once the test that ends has been undone."""
+        self.restarted = False
+        """Whether the sequences stand where a test is to find them."""
 
     def lost(self) -> None:
         """The connection has gone, and what was to be undone with it."""
+        self.restarted = False
         ended = self._ended
         if ended is not None:
             ended(Section(None, ended))
@@ -84,11 +87,15 @@ class Scopes:
             then(report)
             shared.pump()
 
+        if scope.locked_at:
+            sql += [_LOCKS, _UNLOCK]
+        if sql and self.restarted and scope.restart is not None:  # the server does it while pytest goes on
+            sql.append(scope.restart.alone)
         if not sql or not shared.connected:
             ended(Section(None, ended))
         elif scope.locked_at:
             self._ended = ended
-            shared.channel.send(wire.query("; ".join([*sql, _LOCKS, _UNLOCK])), Section(None, ended))
+            shared.channel.send(wire.query("; ".join(sql)), Section(None, ended))
         else:  # nothing is learnt from the answer: what comes next waits for it, the report does not
             shared.channel.send(wire.query("; ".join(sql)), Section(None, lambda _: shared.pump()))
             ended(Section(None, ended))
@@ -96,6 +103,7 @@ class Scopes:
     def _undoing(self, scope: Scope) -> list[str]:
         if not scope.begun:
             return []
+        self.restarted = scope.restart is not None and not scope.base
         if scope.base:
             return [f"ROLLBACK TO SAVEPOINT {scope.base}", f"RELEASE SAVEPOINT {scope.base}"]
         return ["ROLLBACK"]

@@ -127,7 +127,7 @@ class Sending:
         scope.begun = True
         if outer is None:
             begin = "BEGIN" if scope.id else "BEGIN READ ONLY"
-            return [begin, restart.alone] if restart else [begin]
+            return [begin, restart.alone] if restart and not self._shared.scopes.restarted else [begin]
         sql = outer.stack.take_pending()
         if restart is not None and not outer.saved:
             outer.saved = True

@@ -243,6 +243,7 @@ class Shared:
         self.facts = facts
         self.defaults = {**self.defaults, **defaults}
         self.channel = Channel(self.failures.refine)
+        self.scopes.restarted = False
         self._forget_connection()
         if not self.scope.id:
             self.scope = Scope("", facts, self.defaults)
