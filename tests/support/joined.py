@@ -29,8 +29,9 @@ _OPTIONS = {"lock_timeout": 5.0, "clock": "off"}
 class OneDatabase:
     """The part of a run that such a database needs: clones are for others."""
 
-    def __init__(self, server: Address, name: str) -> None:
-        self._database = WorkerDatabase(name, ServerFacts("local", "", "", owned=True, address=server))
+    def __init__(self, server: Address, name: str, *, clock: bool) -> None:
+        facts = ServerFacts("local", "", "", owned=True, address=server, clock=clock)
+        self._database = WorkerDatabase(name, facts)
 
     def database(self, _worker: str) -> WorkerDatabase:
         return self._database
@@ -47,7 +48,7 @@ class Joined:
         given: dict[str, str] = {key: str(value) for key, value in {**_OPTIONS, **options}.items()}
         config: Config = make_config(**given)
         self.control = InThisProcess()
-        provider: Any = OneDatabase(server, name)
+        provider: Any = OneDatabase(server, name, clock=config.clock == "on")
         self.worker = Worker("main", config, provider, self.control, {"strict": strict})
         self.address = self.worker.address
         self.name = name

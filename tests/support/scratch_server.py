@@ -43,6 +43,7 @@ class FoundServer:
     detail: str = "at an address given"
     owned: bool = False
     tried: tuple[str, ...] = ()
+    superuser: bool = True
 
     @property
     def major(self) -> int:

@@ -192,15 +192,15 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "clock",
         "choice",
-        "off",
-        "'on' has now() in the database move on with each transaction and follow freezegun; "
-        "needs a superuser.",
-        choices=_SWITCH,
+        "auto",
+        "Whether now() in the database moves on with each transaction and follows freezegun; 'auto' is 'on' "
+        "where the harness is a superuser, which it needs.",
+        choices=("auto", *_SWITCH),
     ),
     Option(
         "reset_sequences",
         "choice",
-        "off",
+        "on",
         "Whether every test begins with the sequences, and so the ids, where the template left them.",
         choices=_SWITCH,
     ),

@@ -39,7 +39,7 @@ class Config:
     start_timeout: float
     isolation: Literal["auto", "rollback", "database"]
     real_commits: str
-    clock: Literal["off", "on"]
+    clock: Literal["auto", "off", "on"]
     reset_sequences: Literal["off", "on"]
     driver: Literal["auto", "asyncpg", "psycopg", "psycopg2"]
     allow_hosts: tuple[str, ...]

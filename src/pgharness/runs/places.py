@@ -13,6 +13,7 @@ import datetime as dt  # freezegun and its like replace the class in this module
 import os
 import re
 import ssl
+import sys
 import textwrap
 import weakref
 from collections.abc import Mapping
@@ -47,10 +48,11 @@ class Places:
 
     Args:
         control: The proxy.
-        clock: Whether transactions are to be told what time it is.
     """
 
-    def __init__(self, control: Control, *, clock: bool) -> None:
+    def __init__(self, control: Control) -> None:
+        self.clock = False
+        """Whether transactions are to be told what time it is."""
         self.drivers: list[str] = []
         """The drivers that have connected, in order."""
         self.test = ""
@@ -60,7 +62,6 @@ class Places:
         """The tasks that have used the database in the running test."""
         self.outlived = tasks.Outlived()
         self._control = control
-        self._clock = clock
         self._port = str(control.port)
         self._key = f"pgharness {control.port}"
         self.pools = pools.Pools()
@@ -154,7 +155,7 @@ class Places:
         if opened is None:
             return
         self._note_place(opened)
-        if self._clock and self.isolation == "database":  # a shared transaction is told by the proxy
+        if self.clock and self.isolation == "database" and _is_frozen():  # the proxy tells a shared one
             connection.exec_driver_sql(f"SELECT set_config('{SETTING}', '{now()}', true)")
 
     def _note_place(self, opened: _Opened) -> None:
@@ -185,6 +186,13 @@ class Places:
 def now() -> str:
     """This moment as PostgreSQL reads it; frozen where the test has frozen time."""
     return dt.datetime.now(dt.UTC).isoformat()
+
+
+def _is_frozen() -> bool:
+    """Whether the test has replaced the time by freezegun or time_machine."""
+    machine = sys.modules.get("time_machine")
+    travelling = getattr(getattr(machine, "escape_hatch", None), "is_travelling", None)
+    return dt.datetime.__module__ != "datetime" or bool(travelling is not None and travelling())
 
 
 def _insists_on_tls(cargs: Any, cparams: Mapping[str, Any]) -> bool:

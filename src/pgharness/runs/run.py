@@ -25,6 +25,8 @@ class ServerFacts:
     detail: str
     owned: bool
     address: Address
+    clock: bool = False
+    """Whether ``now()`` in its databases is told what time it is."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -148,11 +150,15 @@ class Run:
         began = time.perf_counter()
         server = self._server = start(self.config, self.reservation)
         started = time.perf_counter() - began
-        self._databases = Databases(server, run_id=self.id, config=self.config)
+        config = self.config
+        if config.clock == "auto":
+            config = dataclasses.replace(config, clock="on" if server.superuser else "off")
+        self._databases = Databases(server, run_id=self.id, config=config)
         self._databases.open()
-        template = self._databases.template(schema)
+        template = self._databases.template(dataclasses.replace(schema, config=config))
+        told = server.backend, server.version, server.detail, server.owned, server.address
         return Facts(
-            server=ServerFacts(server.backend, server.version, server.detail, server.owned, server.address),
+            server=ServerFacts(*told, clock=config.clock == "on"),
             tried=server.tried,
             start_seconds=started,
             no_schema=schema.kind == "empty" and self.config.migrations != "none",

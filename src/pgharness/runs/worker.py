@@ -41,7 +41,7 @@ class Worker:
         self.config = config
         self.provider = provider
         self._control = control
-        self.places = Places(control, clock=config.clock == "on")
+        self.places = Places(control)
         self.places.install()  # before the proxy answers somebody who waits for it already
         control.launch()  # it starts while the server does
         try:
@@ -50,6 +50,7 @@ class Worker:
             self.places.remove()
             raise
         self.server: ServerFacts = database.server
+        self.places.clock = self.server.clock
         self.database = database.name
         """The name by which clients know the database of the tests."""
         self._shared = database.name
@@ -71,7 +72,7 @@ class Worker:
                 "database": self.database,
                 "user": address.user,
                 "strict": True,
-                "clock": config.clock == "on",
+                "clock": self.server.clock,
                 "lock_timeout": config.lock_timeout,
                 **options,
             }

@@ -55,6 +55,9 @@ class Server(Protocol):
     tried: tuple[str, ...]
     """What ``auto`` tried before, with the reason it was not taken."""
 
+    superuser: bool
+    """Whether the user of ``address`` is one."""
+
     @property
     def major(self) -> int: ...
 

@@ -17,11 +17,12 @@ class Login:
     version: str
     """``17.11``, without what a distribution appends."""
     creates_databases: bool
+    is_superuser: bool = False
 
 
 _QUESTION = """
 select split_part(current_setting('server_version'), ' ', 1),
-       rolsuper or rolcreatedb
+       rolsuper or rolcreatedb, rolsuper
 from pg_roles where rolname = current_user
 """
 
@@ -57,4 +58,4 @@ async def _log_in(address: Address, seconds: float, ssl: bool | None) -> Login:
         await connection.close(timeout=seconds)
     if row is None:
         return Login("0", creates_databases=False)
-    return Login(str(row[0]), creates_databases=bool(row[1]))
+    return Login(str(row[0]), creates_databases=bool(row[1]), is_superuser=bool(row[2]))

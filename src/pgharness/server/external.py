@@ -33,7 +33,8 @@ def find(config: Config, address: Address) -> RunningServer:
         fix = [f"give the address of a PostgreSQL {config.version} in --pg-url"]
         raise failures.other_major(config.version, there, login.version, fix)
     detail = f"at {address.host}:{address.port}"
-    return RunningServer("external", address, login.version, detail, owned=False)
+    superuser = login.is_superuser
+    return RunningServer("external", address, login.version, detail, owned=False, superuser=superuser)
 
 
 def _log_in(address: Address, patience: float, clock: Callable[[], float] = time.monotonic) -> Login:

@@ -25,6 +25,8 @@ class RunningServer:
     detail: str
     owned: bool
     tried: tuple[str, ...] = ()
+    superuser: bool = True
+    """Whether the user of ``address`` is one."""
     on_stop: Callable[[], None] = dataclasses.field(default=_nothing, repr=False)
     _process: int = dataclasses.field(default_factory=os.getpid, repr=False)
 

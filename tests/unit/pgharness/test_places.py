@@ -16,7 +16,7 @@ def places() -> Places:
     control = Control()
     control.close()
     control.port = 54321
-    return Places(control, clock=False)
+    return Places(control)
 
 
 @pytest.mark.parametrize(

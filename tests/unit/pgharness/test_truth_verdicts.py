@@ -121,8 +121,8 @@ def test_the_table_shows_each_cell_and_what_was_seen() -> None:
     )
 
     assert f"| {second.title} | **wrong** | **wrong** |" in page.markdown(table)
-    assert "| **pgharness rollback** | 1 |  |  | 1 |  |  |  |" in page.markdown(table)
-    assert "- wrong: pgharness rollback, pgharness database: no row" in page.markdown(table)
+    assert "| **pgharness as installed** | 1 |  |  | 1 |  |  |  |" in page.markdown(table)
+    assert "- wrong: pgharness as installed, pgharness rollback: no row" in page.markdown(table)
     assert "2026-01-02: PostgreSQL 17.1." in page.markdown(table)
     assert [line.split() for line in page.terminal(table) if line.startswith(second.title + "  ")] == [
         [*second.title.split(), "wrong", "wrong"]
