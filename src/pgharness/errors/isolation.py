@@ -184,6 +184,16 @@ class IsolationError(HarnessError):
         )
 
     @classmethod
+    def thread_of_earlier_test(cls, test: str, kind: str, work: str) -> IsolationError:
+        """A ``thread``, or a ``job`` of an executor, of an ended test uses the database again."""
+        named = f"the {kind} {work}" if work else f"a {kind}"
+        return cls(
+            f"{test}: {named} of an earlier test reached the test database.",
+            cause="It was not done when the test that began it ended.",
+            fix=["join the thread, or wait for the result of the job, before its test ends"],
+        )
+
+    @classmethod
     def scope_open(cls, test: str, scope: str, origins: Iterable[str]) -> IsolationError:
         """A fixture of module or class scope has not committed what it made."""
         return cls(

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event, exc
 from sqlalchemy.pool import Pool
 
 from pgharness.proxy.control import Control
-from pgharness.runs import pools, tasks
+from pgharness.runs import pools, tasks, threads
 from pgharness.runs.origin import Place, place
 from pgharness.schema.clock import SETTING
 
@@ -61,6 +61,7 @@ class Places:
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         """The tasks that have used the database in the running test."""
         self.outlived = tasks.Outlived()
+        self.threads = threads.Threads(lambda: self.test)
         self._control = control
         self._port = str(control.port)
         self._key = f"pgharness {control.port}"
@@ -79,12 +80,14 @@ class Places:
     def install(self) -> None:
         for target, name, listener in self._listeners:
             event.listen(target, name, listener)
+        self.threads.install()
         self._control.place = self.of
         self._control.now = now
 
     def remove(self) -> None:
         for target, name, listener in self._listeners:
             event.remove(target, name, listener)
+        self.threads.remove()
 
     def of(self, pid: int) -> str:
         """Where the last transaction of the client ``pid`` began; empty if that is not known."""
@@ -138,6 +141,8 @@ class Places:
                 pools.forget(record.driver_connection, opened.loop)
                 raise exc.DisconnectionError("it belongs to an event loop of other tests")
             opened.test = self.test
+        if self.test:
+            self.threads.check(self.test)
         task = tasks.current()
         if task is not None:
             self.outlived.check(self.test, task)

@@ -113,11 +113,13 @@ class Worker:
         clone = self._take() if isolation == "database" else ""
         self._begin(test_id, isolation, clone, reset=reset_sequences)
         self.places.outlived.begin(loop)
+        self.places.threads.begin()
         self._tests.append(test_id)
         try:
             yield
         finally:
             self.places.outlived.end()
+            self.places.threads.end()
             self._tests.pop()
             errors = self._end(test_id, isolation)
             if clone:

@@ -111,6 +111,12 @@ SENTENCES: dict[str, tuple[IsolationError, str]] = {
         "PostgreSQL delivers at the commit, and the test's transaction is rolled back.\n"
         f"To fix this: {WAY_OUT}",
     ),
+    "thread_of_earlier_test": (
+        IsolationError.thread_of_earlier_test("t", "job", "record() at app.py:3"),
+        "t: the job record() at app.py:3 of an earlier test reached the test database.\n"
+        "It was not done when the test that began it ended.\n"
+        "To fix this: join the thread, or wait for the result of the job, before its test ends",
+    ),
     "scope_open": (
         IsolationError.scope_open("t", "test_a.py", ["a.py:1 in f"]),
         "t: a transaction that a fixture of test_a.py has begun is still open.\n"

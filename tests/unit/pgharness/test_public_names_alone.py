@@ -21,6 +21,8 @@ ALLOWED: dict[str, set[str]] = {
     "pgharness.fixtures.clients": {"_transport"},
     "pgharness.proxy.core.client": {"_place"},
     "pgharness.proxy.core.stack": {"_count"},
+    # the interpreter's, and documented: what another thread is at
+    "pgharness.runs.threads": {"_current_frames"},
     # the interpreter's: inspect.stack() would read every source file
     "pgharness.runs.origin": {"_getframe"},
     # testcontainers: the container that it holds has no public name
