@@ -109,12 +109,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             database_use.requested(item, harness.config.isolation)
         if any(item.stash.get(database_use.ISOLATED, False) for item in items):
             harness.attempt(config)
-        unit = [item for item in items if item.stash[_TIER] == "unit" and named[item]]
-        if unit:
-            raise TierError.unit_asks_for_database((item.nodeid, named[item][0]) for item in unit)
+        asking = {item: [*named[item], *_marks(item)] for item in items if item.stash[_TIER] == "unit"}
+        if any(asking.values()):
+            raise TierError.unit_asks_for_database((i.nodeid, what[0]) for i, what in asking.items() if what)
     except HarnessError as error:
         items.clear()
         harness.abort(error)
+
+
+def _marks(item: pytest.Item) -> list[str]:
+    return ["@pytest.mark.pg"] if item.get_closest_marker("pg") is not None else []
 
 
 def _place(item: pytest.Item, root: Path, named: list[str]) -> None:

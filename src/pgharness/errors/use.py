@@ -12,9 +12,12 @@ class TierError(HarnessError):
 
     @classmethod
     def unit_asks_for_database(cls, tests: Iterable[tuple[str, str]]) -> TierError:
-        """Unit tests that name database fixtures; ``tests`` are pairs of test and fixture."""
+        """Unit tests that name database fixtures or are marked; ``tests`` are pairs of test and fixture or mark."""
         found = list(tests)
-        shown = [f"{test} asks for {fixture!r}" for test, fixture in found[:5]]
+        shown = [
+            f"{test} is marked {what}" if what.startswith("@") else f"{test} asks for {what!r}"
+            for test, what in found[:5]
+        ]
         if len(found) > len(shown):
             shown.append(f"and {len(found) - len(shown)} more")
         count = "a unit test asks" if len(found) == 1 else f"{len(found)} unit tests ask"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from pgharness.report.terminal import EMPTY
 from tests.integration.pgharness.conftest import MakeProject
 
@@ -53,22 +55,32 @@ UNIT_ASKS = """\
 ERROR: pgharness: a unit test asks for the database.
 tests/unit is for pure logic; it runs without PostgreSQL.
 Checked:
-  - tests/unit/test_rules.py::test_rows asks for 'db_session'
+  - tests/unit/test_rules.py::test_rows {asks}
 To fix this, either:
   - move the test to tests/integration or tests/api
   - test the logic without the database
 """
 
 
-def test_a_unit_test_that_asks_for_the_database_is_an_error_at_collection(project: MakeProject) -> None:
+@pytest.mark.parametrize(
+    ("test", "asks"),
+    [
+        ("def test_rows(db_session): pass\n", "asks for 'db_session'"),
+        ("import pytest\n@pytest.mark.pg\ndef test_rows(): pass\n", "is marked @pytest.mark.pg"),
+    ],
+)
+def test_a_unit_test_that_asks_for_the_database_is_an_error_at_collection(
+    project: MakeProject, test: str, asks: str
+) -> None:
     adopter = project("tiers")
-    adopter.write("tests/unit/test_rules.py", "def test_rows(db_session): pass\n")
+    adopter.write("tests/unit/test_rules.py", test)
+    said = UNIT_ASKS.format(asks=asks)
 
     alone, parallel = adopter.pytest(), adopter.pytest("-n", "2")
 
     assert (alone.code, parallel.code) == (4, 4), alone.output + parallel.output
-    assert UNIT_ASKS in alone.output
-    assert parallel.output.count(UNIT_ASKS) == 1, parallel.output
+    assert said in alone.output
+    assert parallel.output.count(said) == 1, parallel.output
 
 
 def test_a_unit_test_that_connects_fails_with_a_sentence(project: MakeProject) -> None:

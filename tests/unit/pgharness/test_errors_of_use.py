@@ -11,11 +11,11 @@ from pgharness.errors import AppError, HarnessError, IsolationError, TierError
 
 SENTENCES: dict[str, tuple[HarnessError, str]] = {
     "unit_asks_for_database once": (
-        TierError.unit_asks_for_database([("t", "db_session")]),
+        TierError.unit_asks_for_database([("t", "@pytest.mark.pg")]),
         "a unit test asks for the database.\n"
         "tests/unit is for pure logic; it runs without PostgreSQL.\n"
         "Checked:\n"
-        "  - t asks for 'db_session'\n"
+        "  - t is marked @pytest.mark.pg\n"
         "To fix this, either:\n"
         "  - move the test to tests/integration or tests/api\n"
         "  - test the logic without the database",
