@@ -28,6 +28,7 @@ class Early:
         self._start = start
         self._wake, self._woken = socket.socketpair()
         self._process = os.getpid()
+        self._ended = False
         self._thread = threading.Thread(target=self._wait, name="pgharness-early", daemon=True)
         self._thread.start()
 
@@ -36,7 +37,7 @@ class Early:
         if listener is None:
             return
         ready, _, _ = select.select([listener, self._woken.fileno()], [], [])
-        if listener not in ready:
+        if listener not in ready or self._ended:
             return
         try:
             self._start()
@@ -46,6 +47,7 @@ class Early:
 
     def end(self) -> None:
         """Wait for nobody any more. Safe to call twice, and in a child of this process."""
+        self._ended = True
         if self._process == os.getpid():
             with contextlib.suppress(OSError):
                 self._wake.send(b"x")

@@ -92,6 +92,7 @@ class Harness:
 
     def serve_directly(self) -> None:
         """Tell the app the server's own address: no test runs, so nothing has to stand between."""
+        self._end_early()
         self.control.close()
         self.run.take_port(self.config.port)
         self.server_address = self.run.reservation.address
@@ -135,6 +136,11 @@ class Harness:
             from pgharness.runs.early import Early  # noqa: PLC0415 - not for those who have not adopted it
 
             self.early = Early(self.control, self.get_worker)
+
+    def _end_early(self) -> None:
+        early, self.early = self.early, None
+        if early is not None:
+            early.end()
 
     def wait_no_more(self) -> None:
         """The tests have been imported: no server is started that they do not ask for."""
@@ -217,9 +223,7 @@ class Harness:
 
     def close(self) -> None:
         """Stop and remove everything this process started. Safe to call twice."""
-        if self.early is not None:
-            self.early.end()
-            self.early = None
+        self._end_early()
         try:
             if self.http is not None:
                 self.http.stop()

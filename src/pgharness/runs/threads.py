@@ -14,8 +14,7 @@ from typing import Any
 from pgharness.errors import IsolationError
 from pgharness.runs.origin import is_library, relative
 
-_job = threading.local()
-"""The test that has handed the running job to an executor, and the job."""
+_NO_JOB = ("", None)
 
 
 class Threads:
@@ -30,6 +29,8 @@ class Threads:
         self._before: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._outlived: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._submit: Any = None
+        self._job = threading.local()
+        """What the running thread does for an executor: the test that has asked for it, and the function."""
 
     def install(self) -> None:
         """Know from now on which test hands a job to an executor."""
@@ -39,7 +40,7 @@ class Threads:
         @functools.wraps(original)
         def submit(executor: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             if test := self._running():
-                function = _known(test, function)
+                function = self._known(test, function)
             return original(executor, function, *args, **kwargs)
 
         ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]  # a public name, and given back
@@ -68,20 +69,20 @@ class Threads:
         if threading.current_thread() in self._outlived:
             code = _work(threading.current_thread())
             raise IsolationError.thread_of_earlier_test(test, "thread", _named(code))
-        began, job = getattr(_job, "running", ("", None))
+        began, job = getattr(self._job, "running", _NO_JOB)
         if began and began != test:
             raise IsolationError.thread_of_earlier_test(test, "job", _named(getattr(job, "__code__", None)))
 
+    def _known(self, test: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            before = getattr(self._job, "running", _NO_JOB)
+            self._job.running = test, function
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._job.running = before
 
-def _known(test: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        _job.running = test, function
-        try:
-            return function(*args, **kwargs)
-        finally:
-            del _job.running
-
-    return run
+        return run
 
 
 def _work(thread: threading.Thread) -> CodeType | None:
