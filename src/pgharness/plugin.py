@@ -109,9 +109,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             database_use.requested(item, harness.config.isolation)
         if any(item.stash.get(database_use.ISOLATED, False) for item in items):
             harness.attempt(config)
-        asking = {item: [*named[item], *_marks(item)] for item in items if item.stash[_TIER] == "unit"}
-        if any(asking.values()):
-            raise TierError.unit_asks_for_database((i.nodeid, what[0]) for i, what in asking.items() if what)
+        wanting = {item: [*named[item], *_marks(item)] for item in items if item.stash[_TIER] == "unit"}
+        if any(wanting.values()):
+            raise TierError.unit_asks_for_database((i.nodeid, what[0]) for i, what in wanting.items() if what)
     except HarnessError as error:
         items.clear()
         harness.abort(error)

@@ -197,28 +197,31 @@ class Attempts:
         return run_plainly
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
         """Tear down the test's own fixtures, and decide. What is wider stays for a second attempt."""
         first = self._first
         if first is None or first.item is not item:
             return
         state = item.session._setupstate  # noqa: SLF001 - no public way to tear down a test and not its module
-        failed: BaseException | None = None
+        failed: list[Exception] = []
         try:
             state.teardown_exact(_Sibling(item))  # type: ignore[arg-type]  # all that is asked of it
         except Exception as error:  # noqa: BLE001 - told when it is known whether it counts
-            failed = error
+            failed.append(error)
         if first.reason is not None:
             pytest.skip(reason=_AGAIN)
         first.stand()
-        if failed is None and not (item.session.shouldfail or item.session.shouldstop):
-            return
+        is_last = bool(item.session.shouldfail or item.session.shouldstop)  # not known when this was called
+        if not (failed or is_last):
+            return  # pytest goes on with what is wider
         try:
-            if item.session.shouldfail or item.session.shouldstop:  # which was not known when it was called
-                state.teardown_exact(None)
-        finally:
-            if failed is not None:
-                raise failed
+            state.teardown_exact(None if is_last else nextitem)
+        except Exception as error:  # noqa: BLE001 - the same
+            failed.append(error)
+        if len(failed) > 1:
+            raise ExceptionGroup(f"errors while tearing down {item.nodeid}", failed)
+        if failed:
+            raise failed[0]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

@@ -43,7 +43,7 @@ class Early:
             self._start()
         except HarnessError as error:
             self.error = error
-            self._control.close()  # whoever waits is turned away
+            self._control.close()  # who waits is turned away
 
     def end(self) -> None:
         """Wait for nobody any more. Safe to call twice, and in a child of this process."""

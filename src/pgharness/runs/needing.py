@@ -77,7 +77,7 @@ class Needing:
             raise ConfigError(
                 f"pg_real_commits = {str(self._file)!r} is not a list of tests.",
                 cause="It is a JSON object: the node id of each test, and why it needs real commits.",
-                fix=["delete it: a run writes it anew", "name another file, which need not be there"],
+                fix=["delete it: a run writes it again", "name another file, which need not be there"],
             )
         known: dict[str, str] = found
         return known

@@ -1,4 +1,4 @@
-"""Whoever connects while conftest or a test module is imported waits for the server, as in production."""
+"""A connection that is opened while conftest or a test module is imported waits for the server."""
 
 from __future__ import annotations
 

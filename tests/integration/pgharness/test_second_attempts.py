@@ -130,6 +130,27 @@ def test_an_error_of_a_teardown_is_reported(adopter: Project, scope: str) -> Non
     assert "ValueError: torn" in result.output
 
 
+@pytest.mark.parametrize("options", [(), ("-x",)])
+def test_an_error_of_a_teardown_keeps_nothing_wider_from_its_own(
+    adopter: Project, options: tuple[str, ...]
+) -> None:
+    for name in ("test_a.py", "test_b.py"):
+        adopter.write(
+            name,
+            "from conftest import *\n"
+            "@pytest.fixture\ndef failing(pg_database):\n    yield\n    raise ValueError('torn')\n"
+            "@pytest.fixture(scope='module')\ndef too(wide):\n    yield\n    raise ValueError('and that')\n"
+            "def test_it(too, failing):\n    pass\n",
+        )
+
+    result = run(adopter, *options)
+
+    modules = 1 if options else 2
+    assert result.outcomes == {"passed": modules, "error": modules}, result.output
+    assert [line for line in made(adopter) if "::" not in line] == ["wide begins", "wide ends"] * modules
+    assert result.output.count("ValueError: torn") == result.output.count("ValueError: and that")
+
+
 def test_a_debugger_stops_in_the_attempt_that_counts(adopter: Project) -> None:
     adopter.write(
         "test_it.py",

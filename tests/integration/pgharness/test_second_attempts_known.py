@@ -62,7 +62,7 @@ def test_a_file_that_is_something_else(adopter: Project, text: str, options: tup
         f"ERROR: pgharness: pg_real_commits = {str(file)!r} is not a list of tests.\n"
         "It is a JSON object: the node id of each test, and why it needs real commits.\n"
         "To fix this, either:\n"
-        "  - delete it: a run writes it anew\n"
+        "  - delete it: a run writes it again\n"
         "  - name another file, which need not be there"
     ), result.output
 
