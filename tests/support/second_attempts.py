@@ -88,6 +88,8 @@ def test_fixtures(wide, narrow, tmp_path, capsys, caplog, monkeypatch, record_pr
     assert request.node.user_properties == [("key", "value")]
     assert "added" not in request.node.keywords
     request.node.add_marker("added")
+    assert "matched" not in request.node.extra_keyword_matches
+    request.node.extra_keyword_matches.add("matched")
     assert locked_by_another() == []
 
 @pytest.mark.parametrize("list_, dict_", [([1], {"a": [1]})])

@@ -262,7 +262,6 @@ def _skip(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
     """Make a skip of a failure, so that nobody runs the test again or opens a debugger for it."""
     report.outcome = "skipped"
     report.longrepr = (str(report.location[0]), report.location[1] or 0, _AGAIN)
-    vars(report).pop("wasxfail", None)
     if call.excinfo is not None:
         skipped: Any = pytest.skip.Exception  # reason=_AGAIN
         call.excinfo = pytest.ExceptionInfo.from_exception(skipped(_AGAIN).with_traceback(call.excinfo.tb))

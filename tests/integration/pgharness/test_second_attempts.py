@@ -151,6 +151,21 @@ def test_an_error_of_a_teardown_keeps_nothing_wider_from_its_own(
     assert result.output.count("ValueError: torn") == result.output.count("ValueError: and that")
 
 
+def test_where_the_run_stops_an_error_of_a_wider_teardown_is_reported(adopter: Project) -> None:
+    adopter.write(
+        "test_it.py",
+        "from conftest import *\n"
+        "@pytest.fixture(scope='module')\ndef failing(wide):\n    yield\n    raise ValueError('torn')\n"
+        "def test_it(failing, pg_database):\n    assert False\n"
+        "def test_never(failing, pg_database):\n    pass\n",
+    )
+
+    result = run(adopter, "-x")
+
+    assert result.outcomes == {"failed": 1, "error": 1}, result.output
+    assert "ERROR at teardown of test_it" in result.output
+
+
 def test_a_debugger_stops_in_the_attempt_that_counts(adopter: Project) -> None:
     adopter.write(
         "test_it.py",
