@@ -12,6 +12,16 @@ from pathlib import Path
 
 import pytest
 
+COUNT_AND_ADD = """
+def count():
+    with engine.begin() as connection:
+        return connection.scalar(text("SELECT count(*) FROM item"))
+
+def add():
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO item VALUES (DEFAULT)"))
+"""
+"""What small projects do with the ``engine`` and the table ``item`` that they have."""
 EXAMPLES = Path(__file__).parent.parent / "examples"
 _OURS = re.compile(r"PGHARNESS_(?!TEST)|_PGHARNESS|PYTEST_|SERVICE_DATABASE|COV_CORE")
 

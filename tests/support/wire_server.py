@@ -6,30 +6,15 @@ portals and COPY. Its SQL is a list of patterns: what fits none of them is a syn
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import struct
 from collections.abc import Callable
 
 from pgharness.proxy.core import wire
-from tests.support.wire_session import Session, SqlError
+from tests.support.wire_session import Portal, Prepared, Session, SqlError
 from tests.support.wire_sql import Answer, check, columns, execute, split
 
 _NAME = r'("[^"]+"|\w+)'
-
-
-@dataclasses.dataclass
-class _Prepared:
-    sql: str
-    body: bytes
-
-
-@dataclasses.dataclass(eq=False)
-class _Portal:
-    sql: str
-    values: list[bytes | None]
-    rest: list[list[bytes | None]] | None = None
-    tag: str = ""
 
 
 class WireServer:
@@ -37,8 +22,8 @@ class WireServer:
 
     def __init__(self) -> None:
         self.session = Session()
-        self.prepared: dict[str, _Prepared] = {}
-        self.portals: dict[str, _Portal] = {}
+        self.prepared: dict[str, Prepared] = {}
+        self.portals: dict[str, Portal] = {}
         self.log: list[str] = []
         """Every message that has come, in short."""
         self._data = b""
@@ -125,7 +110,7 @@ class WireServer:
             self.session.usable()
             if _name(found[1]) in self.prepared:
                 raise SqlError("42P05", f'prepared statement "{_name(found[1])}" already exists')
-            self.prepared[_name(found[1])] = _Prepared(found[2], b"")
+            self.prepared[_name(found[1])] = Prepared(found[2], b"")
             return Answer("PREPARE")
         if (found := re.fullmatch(rf"EXECUTE {_NAME}", sql)) is not None:
             self.session.usable()
@@ -139,7 +124,7 @@ class WireServer:
             self.portals = {n: p for n, p in self.portals.items() if p in self.session.portals}
         return answer
 
-    def _open(self, name: str, portal: _Portal) -> None:
+    def _open(self, name: str, portal: Portal) -> None:
         self.portals[name] = portal
         self.session.portals.add(portal)
 
@@ -147,7 +132,7 @@ class WireServer:
         self.session.usable()
         if name in self.portals:
             raise SqlError("42P03", f'cursor "{name}" already exists')
-        self._open(name, _Portal(sql, []))
+        self._open(name, Portal(sql, []))
         return Answer("DECLARE CURSOR")
 
     def _cursor(self, verb: str, name: str) -> Answer:
@@ -178,10 +163,10 @@ class WireServer:
         if len(split(text)) > 1:
             raise SqlError("42601", "cannot insert multiple commands into a prepared statement")
         check(text)
-        self.prepared[name.decode()] = _Prepared(text, body[at:])
+        self.prepared[name.decode()] = Prepared(text, body[at:])
         return wire.PARSE_COMPLETE
 
-    def _statement(self, name: str) -> _Prepared:
+    def _statement(self, name: str) -> Prepared:
         if name not in self.prepared:
             raise SqlError("26000", f'prepared statement "{name}" does not exist')
         return self.prepared[name]
@@ -199,7 +184,7 @@ class WireServer:
             raise SqlError("08P01", "insufficient data left in message") from None
         if len(values) != len(set(re.findall(r"\$\d", prepared.sql))):
             raise SqlError("08P01", "bind message supplies another number of parameters")
-        self._open(portal.decode(), _Portal(prepared.sql, values))
+        self._open(portal.decode(), Portal(prepared.sql, values))
         return wire.BIND_COMPLETE
 
     def _describe(self, body: bytes) -> bytes:
@@ -231,7 +216,7 @@ class WireServer:
         rows, more = self._fetch(portal, most)
         return b"".join(map(wire.row, rows)) + (wire.message(b"s") if more else wire.complete(portal.tag))
 
-    def _fetch(self, portal: _Portal, most: int) -> tuple[list[list[bytes | None]], bool]:
+    def _fetch(self, portal: Portal, most: int) -> tuple[list[list[bytes | None]], bool]:
         self.session.usable()
         if portal.rest is None:
             answer = self._answer(portal.sql, portal.values)

@@ -28,6 +28,24 @@ class SqlError(Exception):
 
 
 @dataclasses.dataclass
+class Prepared:
+    """A prepared statement: its text, and the message that has made it."""
+
+    sql: str
+    body: bytes
+
+
+@dataclasses.dataclass(eq=False)
+class Portal:
+    """A portal or a cursor: what it runs, and what is left of its rows once it has begun."""
+
+    sql: str
+    values: list[bytes | None]
+    rest: list[list[bytes | None]] | None = None
+    tag: str = ""
+
+
+@dataclasses.dataclass
 class _Kept:
     """What a savepoint goes back to."""
 
@@ -35,7 +53,7 @@ class _Kept:
     rows: list[bytes]
     orphans: list[bytes]
     settings: dict[str, str]
-    portals: set[object]
+    portals: set[Portal]
 
 
 class Session:
@@ -46,7 +64,7 @@ class Session:
         self.orphans: list[bytes] = []
         """Rows of which a deferred constraint has still to be checked."""
         self.settings = dict(DEFAULTS)
-        self.portals: set[object] = set()
+        self.portals: set[Portal] = set()
         self.block = False
         """Whether BEGIN has begun the transaction."""
         self.failed = False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import Project
+from tests.support.project import COUNT_AND_ADD, Project
 
 INI = """
 [pytest]
@@ -29,19 +29,15 @@ class Item(Base):
 
 URL = os.environ["DATABASE_URL"]
 """
-ENGINE = """
+ENGINE = (
+    """
 engine = create_engine(URL)
 Base.metadata.create_all(engine)
-
-def count():
-    with engine.begin() as connection:
-        return connection.scalar(text("SELECT count(*) FROM item"))
-
-def add():
-    with engine.begin() as connection:
-        connection.execute(text("INSERT INTO item VALUES (DEFAULT)"))
 """
-ASYNC_ENGINE = """
+    + COUNT_AND_ADD
+)
+ASYNC_ENGINE = (
+    """
 async def create():
     engine = create_async_engine(URL)
     async with engine.begin() as connection:
@@ -50,7 +46,9 @@ async def create():
 
 asyncio.run(create())
 engine = create_engine(URL.replace("asyncpg", "psycopg"))
-""" + ENGINE.partition("Base.metadata.create_all(engine)\n")[2]
+"""
+    + COUNT_AND_ADD
+)
 RAW = """
 import psycopg
 with psycopg.connect(URL.replace("+psycopg", "")) as connection:

@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from tests.support.project import Project
+from tests.support.project import COUNT_AND_ADD, Project
 
 INI = "[pytest]\npg_sql = schema.sql\npg_env = DATABASE_URL={{{driver}_url}}\n"
-TESTS = """
+TESTS = (
+    """
 import os, threading
 from concurrent.futures import ThreadPoolExecutor
 import anyio.from_thread, anyio.to_thread
@@ -21,15 +22,9 @@ executor = ThreadPoolExecutor(2)
 go_on = {name: threading.Event() for name in ("thread", "job", "module")}
 ended = {name: threading.Event() for name in go_on}
 said = {}
-
-def count():
-    with engine.begin() as connection:
-        return connection.scalar(text("SELECT count(*) FROM item"))
-
-def add():
-    with engine.begin() as connection:
-        connection.execute(text("INSERT INTO item VALUES (DEFAULT)"))
-
+"""
+    + COUNT_AND_ADD
+    + """
 def late(name):
     go_on[name].wait(30)
     try:
@@ -72,6 +67,7 @@ def test_the_threads_of_pools_serve_every_test(pg_database, portal):
     assert executor.submit(count).result() == 0
     assert portal.call(anyio.to_thread.run_sync, count) == 0
 """
+)
 SENTENCE = (
     "pgharness: test_it.py::test_ends[{kind}]: the {kind} late() at test_it.py:22 of an earlier test reached "
     "the test database."
