@@ -35,7 +35,7 @@ from pgharness.fixtures.database import (  # noqa: F401 - pytest finds fixtures 
     pg_session_options,
 )
 from pgharness.fixtures.live import add_log, live_server  # noqa: F401 - the same
-from pgharness.report import terminal
+from pgharness.report import denied, terminal
 from pgharness.runs import database_use
 from pgharness.runs.harness import FAILED, KEY, Harness, usage_error
 from pgharness.tiers import TIERS, Tier, guard, tier_of
@@ -256,6 +256,7 @@ def pytest_runtest_makereport(
     if result.failed:
         item.stash[FAILED] = True
         database_use.note_unserved(result, item.config.stash[KEY])
+        denied.explain(result, item.config.stash[KEY])
     add_log(item, result)
     return result
 

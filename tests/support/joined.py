@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pgharness.config import Config
+from pgharness.databases import owner
 from pgharness.errors import IsolationError
 from pgharness.runs.run import ServerFacts, WorkerDatabase
 from pgharness.runs.worker import Worker
@@ -30,7 +31,8 @@ class OneDatabase:
     """The part of a run that such a database needs: clones are for others."""
 
     def __init__(self, server: Address, name: str, *, clock: bool) -> None:
-        facts = ServerFacts("local", "", "", owned=True, address=server, clock=clock)
+        told = {"address": server, "owner": owner.login(server)}
+        facts = ServerFacts("local", "", "", owned=True, clock=clock, **told)
         self._database = WorkerDatabase(name, facts)
 
     def database(self, _worker: str) -> WorkerDatabase:

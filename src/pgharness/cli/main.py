@@ -78,15 +78,14 @@ def _run(options: list[str], command: list[str]) -> int:
         return _NOT_FOUND
 
     def work(harness: Harness) -> int:
-        harness.serve_directly()
-        database = harness.provider.database(harness.worker_name)
+        database = harness.serve_directly()
         server = database.server
         sys.stderr.write(
             f"pg: {server.version} {server.detail}, "
             f"database {database.name} at {server.address.host}:{server.address.port}\n"
         )
         sys.stderr.flush()
-        return _supervise(command, {**os.environ, **libpq(harness.server_address, database.name)})
+        return _supervise(command, {**os.environ, **libpq(server.owner or server.address, database.name)})
 
     return _with_harness(options, work)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "choice", "integer", "seconds", "lines"]
 _SWITCH = ("off", "on")
+DEFAULT_ROLE = "pgharness_app"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -203,6 +204,14 @@ OPTIONS: tuple[Option, ...] = (
         "on",
         "Whether every test begins with the sequences, and so the ids, where the template left them.",
         choices=_SWITCH,
+    ),
+    Option(
+        "role",
+        "text",
+        DEFAULT_ROLE,
+        f"The role that the app connects as: {DEFAULT_ROLE!r} is no superuser, owns the database and runs "
+        "the migrations; another is one that the migrations create, or the server's superuser.",
+        metavar="ROLE",
     ),
     Option(
         "driver",

@@ -41,6 +41,7 @@ class Config:
     real_commits: str
     clock: Literal["auto", "off", "on"]
     reset_sequences: Literal["off", "on"]
+    role: str
     driver: Literal["auto", "asyncpg", "psycopg", "psycopg2"]
     allow_hosts: tuple[str, ...]
     lock_timeout: float

@@ -26,17 +26,40 @@ class Source:
     name: str
     fingerprint: str
     settings: tuple[str, ...]
+    """``name=value``, for every role."""
+    owner: str
+    of_roles: tuple[tuple[str, str], ...] = ()
+    """Settings for one role: its name and ``name=value``."""
+    grants: tuple[str, ...] = ()
+    """Statements that give the privileges on the database, where ``{}`` stands for its name."""
 
 
-async def source(connection: Connection, name: str, fingerprint: str) -> Source:
-    """Read what a clone of the template ``name`` needs."""
-    rows = await connection.fetch(
-        "SELECT unnest(setconfig) AS line FROM pg_db_role_setting s "
-        "JOIN pg_database d ON d.oid = s.setdatabase "
-        "WHERE d.datname = $1 AND s.setrole = 0",
+_SETTINGS = """
+SELECT r.rolname::text AS role, unnest(s.setconfig) AS line
+FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+LEFT JOIN pg_roles r ON r.oid = s.setrole
+WHERE d.datname = $1
+"""
+_GRANTS = """
+SELECT format('GRANT %s ON DATABASE {} TO %s%s', p.privilege_type, coalesce(quote_ident(r.rolname), 'PUBLIC'),
+              CASE WHEN p.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS line
+FROM pg_database d, aclexplode(d.datacl) p LEFT JOIN pg_roles r ON r.oid = p.grantee
+WHERE d.datname = $1 AND d.datacl IS NOT NULL
+"""
+
+
+async def source(connection: Connection, name: str, fingerprint: str, owner: str) -> Source:
+    """Read what a clone of the template ``name`` needs, which belongs to ``owner``."""
+    rows = await connection.fetch(_SETTINGS, name)
+    grants = [row["line"] for row in await connection.fetch(_GRANTS, name)]
+    return Source(
         name,
+        fingerprint,
+        tuple(row["line"] for row in rows if row["role"] is None),
+        owner,
+        tuple((row["role"], row["line"]) for row in rows if row["role"] is not None),
+        ("REVOKE ALL ON DATABASE {} FROM PUBLIC", *grants) if grants else (),
     )
-    return Source(name, fingerprint, tuple(row["line"] for row in rows))
 
 
 def copy_clause(server: Server) -> str:
@@ -55,12 +78,23 @@ async def clone(connection: Connection, server: Server, origin: Source, name: st
     """Make the database ``name`` from ``origin`` and mark it."""
     copy = copy_clause(server)
     await connection.execute(
-        f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(origin.name)}{copy} CONNECTION LIMIT {BIRTHMARK}"
+        f"CREATE DATABASE {quoted(name)} OWNER {quoted(origin.owner)} TEMPLATE {quoted(origin.name)}{copy} "
+        f"CONNECTION LIMIT {BIRTHMARK}"
     )
     time = await ledger.now(connection)
     mark = Mark(kind="worker", run=run, fingerprint=origin.fingerprint, created=time, used=time)
     await ledger.write(connection, name, mark)
     for line in origin.settings:
-        setting, _, value = line.partition("=")
-        shown = value if setting in _LISTS and value else "'" + value.replace("'", "''") + "'"
-        await connection.execute(f"ALTER DATABASE {quoted(name)} SET {setting} TO {shown}")
+        await connection.execute(f"ALTER DATABASE {quoted(name)} SET {_assignment(line)}")
+    for role, line in origin.of_roles:
+        await connection.execute(
+            f"ALTER ROLE {quoted(role)} IN DATABASE {quoted(name)} SET {_assignment(line)}"
+        )
+    for line in origin.grants:
+        await connection.execute(line.replace("{}", quoted(name)))
+
+
+def _assignment(line: str) -> str:
+    setting, _, value = line.partition("=")
+    shown = value if setting in _LISTS and value else "'" + value.replace("'", "''") + "'"
+    return f"{setting} TO {shown}"

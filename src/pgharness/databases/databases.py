@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from pgharness.config import Config
-from pgharness.databases import cloning, ledger, names, problems
+from pgharness.databases import cloning, ledger, names, owner, problems
 from pgharness.databases.ahead import ClonesAhead
 from pgharness.databases.ledger import BIRTHMARK, Connection, Mark
 from pgharness.databases.names import worker_database_name
@@ -26,7 +26,7 @@ from pgharness.databases.templates import TemplateSite
 from pgharness.schema.find import Schema
 from pgharness.schema.sql import connect, quoted
 from pgharness.server.background import background
-from pgharness.server.base import Server
+from pgharness.server.base import Address, Server
 
 T = TypeVar("T")
 
@@ -63,6 +63,8 @@ class Databases:
         self._run = names.run_label(run_id)
         self._build_wait = build_wait
         self._connection: Connection | None = None
+        self._owner = server.address
+        """The login of the role that owns the databases."""
         self._source: cloning.Source | None = None
         self._clones: dict[str, ClonesAhead] = {}
         self._empty = 0
@@ -72,15 +74,19 @@ class Databases:
     def _where(self) -> str:
         return f"{self.server.address.host}:{self.server.address.port}"
 
-    def open(self) -> None:
+    def open(self) -> Address:
         """Connect, take the lock that shows this run is alive, and sweep what dead runs left.
 
+        Returns the login of the role that owns the databases.
+
         Raises:
-            DatabaseError: The server does not answer or refuses, or a run of this name is alive.
+            DatabaseError: The server does not answer or refuses, a run of this name is alive, or the role of
+                ``pg_role`` cannot be had.
         """
         with self._lock:
             if self._connection is None:
                 self._ask(self._open(), self.config.start_timeout)
+            return self._owner
 
     def close(self) -> None:
         """Drop every database of this run and disconnect. Safe to call twice, and if the server is gone."""
@@ -110,11 +116,15 @@ class Databases:
             DatabaseError: The server refuses, or a database of that name is not the harness's.
         """
         began = _seconds()
-        fingerprint = schema.fingerprint(self.server.major)
+        fingerprint = schema.fingerprint(self.server.major, self._owner.user)
         with self._lock:
-            site = TemplateSite(self._open_connection(), self._run, self._where, fingerprint)
+            site = TemplateSite(
+                self._open_connection(), self._run, self._where, fingerprint, self._owner.user
+            )
             hit = self._ask(site.found()) or self._build_once(site, schema)
-            found = self._ask(cloning.source(site.connection, site.name, fingerprint))
+            if self.config.role not in (owner.NAME, self._owner.user):
+                self._ask(owner.check(site.connection, self.config.role, self._where))
+            found = self._ask(cloning.source(site.connection, site.name, fingerprint, self._owner.user))
             self._source = cloning.with_lock_timeout(found, self.config.lock_timeout)
         return Template(site.name, fingerprint, hit, _seconds() - began)
 
@@ -196,7 +206,8 @@ class Databases:
         await ledger.drop(connection, name, self._where)
         copy = cloning.copy_clause(self.server)
         await connection.execute(
-            f"CREATE DATABASE {quoted(name)} TEMPLATE template0{copy} CONNECTION LIMIT {BIRTHMARK}"
+            f"CREATE DATABASE {quoted(name)} OWNER {quoted(self._owner.user)} TEMPLATE template0{copy} "
+            f"CONNECTION LIMIT {BIRTHMARK}"
         )
         now = await ledger.now(connection)
         await ledger.write(
@@ -217,10 +228,21 @@ class Databases:
         try:
             await ledger.sign(connection, self._run, self._where)
             await ledger.sweep(connection, self._where, self._run)
+            self._owner = await self._own(connection)
         except BaseException:
             connection.terminate()
             raise
         self._connection = connection
+
+    async def _own(self, connection: Connection) -> Address:
+        address, role = self.server.address, self.config.role
+        if role == address.user:
+            return address
+        if self.server.superuser:
+            return await owner.ensure(connection, address)
+        if role != owner.NAME:
+            raise problems.no_other_role(role, address.user, self._where)
+        return address
 
     async def _close(self, connection: Connection) -> None:
         try:
@@ -241,7 +263,7 @@ class Databases:
                 return True
             try:
                 self._ask(site.begin())
-                schema.apply(self.server.address, site.building)
+                schema.apply(self._owner, site.building, self.server.address)
                 return self._ask(site.publish())
             except BaseException:
                 with contextlib.suppress(asyncpg.PostgresError, *problems.GONE):

@@ -55,6 +55,24 @@ def not_allowed(user: str, where: str, message: str) -> DatabaseError:
     )
 
 
+def no_role(role: str, where: str) -> DatabaseError:
+    return DatabaseError(
+        f"there is no role {role!r} on {where} after the schema has been built (pg_role).",
+        fix=[
+            "create it in a migration, or in a file of pg_sql",
+            "drop pg_role: the app connects as the owner of its database then",
+        ],
+    )
+
+
+def no_other_role(role: str, user: str, where: str) -> DatabaseError:
+    return DatabaseError(
+        f"the app cannot connect as role {role!r} (pg_role) on {where}: user {user!r} is no superuser.",
+        cause="Only a superuser may let another role in without its password.",
+        fix=["drop pg_role: the app connects as that user then", "name a superuser in --pg-url"],
+    )
+
+
 def no_room(where: str, message: str) -> DatabaseError:
     return DatabaseError(
         f"the server on {where} has no room left: {message}",

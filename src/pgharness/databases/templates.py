@@ -16,7 +16,7 @@ _TOUCH_SECONDS = 3600
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TemplateSite:
-    """Where the template of ``fingerprint`` is, or is to be built by ``run``.
+    """Where the template of ``fingerprint`` is, or is to be built by ``run`` for the role ``owner``.
 
     Methods run on the background loop.
     """
@@ -25,6 +25,7 @@ class TemplateSite:
     run: str
     where: str
     fingerprint: str
+    owner: str
 
     @property
     def name(self) -> str:
@@ -84,7 +85,8 @@ class TemplateSite:
         await self.discard()
         # template0: what somebody added to template1 is not part of the fingerprint.
         await self.connection.execute(
-            f"CREATE DATABASE {quoted(self.building)} TEMPLATE template0 CONNECTION LIMIT {BIRTHMARK}"
+            f"CREATE DATABASE {quoted(self.building)} OWNER {quoted(self.owner)} TEMPLATE template0 "
+            f"CONNECTION LIMIT {BIRTHMARK}"
         )
         now = await ledger.now(self.connection)
         mark = Mark(kind="build", run=self.run, fingerprint=self.fingerprint, created=now, used=now)

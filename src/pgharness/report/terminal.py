@@ -20,6 +20,8 @@ def header(facts: Facts) -> str:
     server = facts.server
     took = f"{'hit' if facts.template_hit else 'built'} in {facts.template_seconds * 1000:.0f} ms"
     parts = [f"pg: {server.version} {server.detail}", f"template {facts.template[:6]} {took}"]
+    if server.owner is not None and server.owner.user == server.address.user:
+        parts.append(f"the app connects as {server.owner.user!r}")
     if facts.no_schema:
         parts.append(EMPTY)
     if facts.tried:

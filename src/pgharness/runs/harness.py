@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pgharness.runs.attempts import Attempts
     from pgharness.runs.early import Early
     from pgharness.runs.needing import Needing
+    from pgharness.runs.run import WorkerDatabase
 
 KEY: pytest.StashKey[Harness] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
@@ -72,7 +73,7 @@ class Harness:
         self.address = Address(
             self.control.host,
             self.control.port,
-            self.server_address.user,
+            config.role,
             self.control.password,
             self.server_address.database,
         )
@@ -90,13 +91,19 @@ class Harness:
             name, _, template = line.partition("=")
             self._set(name.strip(), template.strip().format_map(values))
 
-    def serve_directly(self) -> None:
-        """Tell the app the server's own address: no test runs, so nothing has to stand between."""
+    def serve_directly(self) -> WorkerDatabase:
+        """Tell the app the server's own address: no test runs, so nothing has to stand between.
+
+        Raises:
+            HarnessError: There is no server, or the schema cannot be built.
+        """
         self._end_early()
         self.control.close()
         self.run.take_port(self.config.port)
         self.server_address = self.run.reservation.address
-        self.set_environment(self.server_address)
+        database: WorkerDatabase = self.provider.database(self.worker_name)
+        self.set_environment(database.server.owner or database.server.address)
+        return database
 
     def _set(self, name: str, value: str) -> None:
         self._saved.setdefault(name, os.environ.get(name))

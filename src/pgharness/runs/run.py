@@ -27,6 +27,8 @@ class ServerFacts:
     address: Address
     clock: bool = False
     """Whether ``now()`` in its databases is told what time it is."""
+    owner: Address | None = None
+    """The login of the role that owns its databases, where that is not the one of ``address``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -154,11 +156,11 @@ class Run:
         if config.clock == "auto":
             config = dataclasses.replace(config, clock="on" if server.superuser else "off")
         self._databases = Databases(server, run_id=self.id, config=config)
-        self._databases.open()
+        owner = self._databases.open()
         template = self._databases.template(dataclasses.replace(schema, config=config))
         told = server.backend, server.version, server.detail, server.owned, server.address
         return Facts(
-            server=ServerFacts(*told, clock=config.clock == "on"),
+            server=ServerFacts(*told, clock=config.clock == "on", owner=owner),
             tried=server.tried,
             start_seconds=started,
             no_schema=schema.kind == "empty" and self.config.migrations != "none",

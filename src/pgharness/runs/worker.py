@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from pgharness.config import Config
+from pgharness.config.options import DEFAULT_ROLE
 from pgharness.errors import HarnessError, IsolationError
 from pgharness.proxy.control import Control
 from pgharness.proxy.core.refusals import Refused
@@ -58,7 +59,8 @@ class Worker:
         self._is_stale = False
         """Whether it holds other rows than the next test is to begin with."""
         address = self.server.address
-        self.address = Address(control.host, control.port, address.user, control.password, address.database)
+        owner = self.server.owner or address
+        self.address = Address(control.host, control.port, config.role, control.password, address.database)
         """What clients connect to: the proxy."""
         control.configure(
             {
@@ -70,7 +72,9 @@ class Worker:
                     "tls": not self.server.owned,
                 },
                 "database": self.database,
-                "user": address.user,
+                "owner": {"user": owner.user, "password": owner.password},
+                "user": config.role,
+                "role": owner.user if config.role == DEFAULT_ROLE else config.role,
                 "strict": True,
                 "clock": self.server.clock,
                 "lock_timeout": config.lock_timeout,
@@ -160,6 +164,11 @@ class Worker:
             return []
         found = self._control.ask("refusals")["refusals"]
         return [error_of(self._tests[-1], Refused(kind, *arguments)) for kind, arguments in found]
+
+    def denied(self) -> list[str]:
+        """What has been denied to the role of the app that a superuser may, since this was last asked."""
+        found: list[str] = self._control.ask("denied")["denied"]
+        return found
 
     def refuse(self, test_id: str) -> None:
         """``test_id`` runs, and has not asked for the database; empty where none does."""

@@ -53,18 +53,22 @@ class Schema:
         """
         return locate(self.ini, self.toml, self.config.root) if self.kind == "alembic" else None
 
-    def fingerprint(self, major: int) -> str:
+    def fingerprint(self, major: int, owner: str = "") -> str:
         """12 hexadecimal digits that change with everything that can change the schema.
+
+        ``major`` is that of the server, ``owner`` the role that runs the migrations.
 
         It does not depend on times, on the order of directory listings, or on where the checkout lies.
 
         Raises:
             SchemaError: A file that the options name is not there.
         """
-        return fingerprint(self.config, self.kind, self.locations(), major)
+        return fingerprint(self.config, self.kind, self.locations(), major, owner)
 
-    def apply(self, address: Address, database: str) -> None:
+    def apply(self, address: Address, database: str, superuser: Address | None = None) -> None:
         """Bring the empty ``database`` to the application's schema; its code runs in a subprocess.
+
+        ``address`` is the login of its owner; what only a superuser may, ``superuser`` does, if there is one.
 
         Raises:
             SchemaError: It could not; the message names the migration, seed, file or statement.
@@ -72,14 +76,16 @@ class Schema:
         locations = self.locations()
         files = sql.read(self.config)
         steps = seeds.read(self.config)
-        sql.prepare(address, database, self.config.extensions, files)
+        superuser = superuser or address
+        sql.create_extensions(superuser, database, self.config.extensions)
+        sql.run(address, database, files)
         if locations is not None:
             launch.upgrade(self.config, locations, address, database)
         elif self.kind == "metadata":
             launch.create_all(self.config, address, database)
         seeds.run(steps, self.config, address, database)
         if self.config.clock == "on":
-            clock.install(address, database)
+            clock.install(superuser, database)
 
 
 def find(config: Config) -> Schema:

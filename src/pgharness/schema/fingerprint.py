@@ -14,30 +14,31 @@ from pgharness.config import Config
 from pgharness.schema import problems
 from pgharness.schema.locations import Locations
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the harness itself builds another schema from the same files."""
 
 Part = tuple[str, bytes]
 
 
-def fingerprint(config: Config, kind: str, locations: Locations | None, major: int) -> str:
+def fingerprint(config: Config, kind: str, locations: Locations | None, major: int, owner: str) -> str:
     """12 hexadecimal digits over the options and files of a schema.
 
     Raises:
         SchemaError: A file that an option names is not there.
     """
     digest = hashlib.sha256()
-    for name, content in _parts(config, kind, locations, major):
+    for name, content in _parts(config, kind, locations, major, owner):
         for piece in (name.encode(), content):
             digest.update(len(piece).to_bytes(8, "big"))
             digest.update(piece)
     return digest.hexdigest()[:12]
 
 
-def _parts(config: Config, kind: str, locations: Locations | None, major: int) -> Iterator[Part]:
+def _parts(config: Config, kind: str, locations: Locations | None, major: int, owner: str) -> Iterator[Part]:
     options = {
         "format": FORMAT,
         "major": major,
+        "owner": owner,
         "kind": kind,
         "env": sorted(config.env),
         "extensions": sorted(config.extensions),

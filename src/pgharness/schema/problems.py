@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pgharness.config import Config
 from pgharness.errors import SchemaError
-from pgharness.schema.missing import made_before
+from pgharness.schema.missing import NO_PRIVILEGE, made_before, privileged
 
 _SQL_SHOWN = 500
 _SEEDS = "`async def load(session: AsyncSession)`", "`def load(session: Session)`"
@@ -218,11 +218,11 @@ def meta_command(option: str, file: str, line: int, command: str) -> SchemaError
     )
 
 
-def sql_failed(file: str, line: int, statement: str, message: str) -> SchemaError:
+def sql_failed(file: str, line: int, statement: str, message: str, sqlstate: str) -> SchemaError:
     return SchemaError(
         f"{file}, line {line}, failed: {message}",
         cause=f"SQL: {shortened(statement)}",
-        fix=[f"mend {file}"],
+        fix=[f"mend {file}", *(privileged(message) if sqlstate == NO_PRIVILEGE else [])],
     )
 
 

@@ -30,6 +30,6 @@ def run(seeds: Sequence[Seed], config: Config, address: Address, database: str) 
     """
     for _, group in itertools.groupby(seeds, type):
         steps = list(group)
-        sql.prepare(address, database, (), [step for step in steps if isinstance(step, SqlFile)])
+        sql.run(address, database, [step for step in steps if isinstance(step, SqlFile)])
         if targets := [step for step in steps if isinstance(step, str)]:
             launch.seed(config, targets, address, database)

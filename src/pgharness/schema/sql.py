@@ -66,22 +66,33 @@ def read_file(config: Config, option: str, text: str) -> SqlFile:
         raise problems.meta_command(option, text, error.line, error.command) from None
 
 
-def prepare(address: Address, database: str, extensions: Sequence[str], files: Sequence[SqlFile]) -> None:
-    """Create ``extensions`` in ``database`` and run ``files``, each statement on its own as psql does.
+def create_extensions(address: Address, database: str, extensions: Sequence[str]) -> None:
+    """Create ``extensions`` in ``database``.
 
     Raises:
-        SchemaError: An extension cannot be had, or a statement fails.
+        SchemaError: One cannot be had.
     """
-    if extensions or files:
-        background.run(_prepare(address, database, extensions, files))
+    if extensions:
+        background.run(_create_extensions(address, database, extensions))
 
 
-async def _prepare(
-    address: Address, database: str, extensions: Sequence[str], files: Sequence[SqlFile]
-) -> None:
+def run(address: Address, database: str, files: Sequence[SqlFile]) -> None:
+    """Run ``files`` in ``database``, each statement on its own as psql does.
+
+    Raises:
+        SchemaError: A statement fails.
+    """
+    if files:
+        background.run(_run(address, database, files))
+
+
+async def _create_extensions(address: Address, database: str, extensions: Sequence[str]) -> None:
     async with connection_to(address, database) as connection:
         for extension in extensions:
             await _create_extension(connection, extension)
+
+
+async def _run(address: Address, database: str, files: Sequence[SqlFile]) -> None:
     for file in files:
         # A connection each: what a dump sets for its session must not reach the next file.
         async with connection_to(address, database) as connection:
@@ -119,7 +130,7 @@ def _failed(file: SqlFile, statement: Statement, error: asyncpg.PostgresError) -
     position = str(getattr(error, "position", None) or "")
     if position.isdecimal():
         line += statement.text.count("\n", 0, int(position) - 1)
-    return problems.sql_failed(file.name, line, statement.text, postgres_says(error))
+    return problems.sql_failed(file.name, line, statement.text, postgres_says(error), error.sqlstate or "")
 
 
 def postgres_says(error: asyncpg.PostgresError) -> str:

@@ -92,6 +92,12 @@ def beside(pg_empty_database: Database) -> Engine:
 
 
 @pytest.fixture
+def administrator(server_address: Address, pg_empty_database: Database) -> Engine:
+    """An engine on the same database, with a superuser's connections."""
+    return create_engine(server_address.url(pg_empty_database.name, "psycopg"), poolclass=NullPool)
+
+
+@pytest.fixture
 def async_beside(pg_empty_database: Database) -> AsyncEngine:
     return create_async_engine(pg_empty_database.asyncpg_url, poolclass=NullPool)
 

@@ -183,7 +183,7 @@ def test_rows_of_another_open_transaction_may_be_the_reason(joined: Joined, engi
 
 
 def test_where_no_constraint_can_wait_a_commit_sends_nothing(
-    server_address: Address, pg_empty_database: Database, beside: Engine
+    server_address: Address, pg_empty_database: Database, administrator: Engine
 ) -> None:
     last = text("SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state = :state")
     joined = Joined(server_address, pg_empty_database.name)
@@ -192,7 +192,7 @@ def test_where_no_constraint_can_wait_a_commit_sends_nothing(
         connection.execute(text("CREATE TABLE plain (id int)"))
         connection.execute(text("INSERT INTO plain VALUES (1)"))
         connection.commit()
-        with beside.connect() as watcher:
+        with administrator.connect() as watcher:
             found = watcher.execute(last, {"state": "idle in transaction"}).scalar()
     joined.close()
 

@@ -219,7 +219,7 @@ def test_a_sequence_of_another_role_is_left_alone(worker: Worker, address: Addre
         target = Target(address.host, address.port, address.user, address.password)
         opened = upstream.connect(target, worker.database)
         opened.ask("SET ROLE pgh_other")
-        restart = catalogue.restart(opened)
+        restart = catalogue.restart(opened, "pgh_other")
         opened.close()
 
         assert restart is not None

@@ -106,7 +106,7 @@ def test_what_is_not_committed(joined: Joined, engine: Engine) -> None:
 
 
 def test_a_connection_that_the_server_closes_takes_the_data_of_the_scope_along(
-    joined: Joined, engine: Engine, beside: Engine
+    joined: Joined, engine: Engine, administrator: Engine
 ) -> None:
     end_others = text(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -116,8 +116,8 @@ def test_a_connection_that_the_server_closes_takes_the_data_of_the_scope_along(
 
     def end_it() -> None:
         with leaving(joined, f"test_one: {lost}", name="test_one"):
-            with beside.connect() as administrator:
-                administrator.execute(end_others)
+            with administrator.connect() as connection:
+                connection.execute(end_others)
             with pytest.raises(DBAPIError):
                 count(engine)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.channel import FORWARD, SWALLOW, Channel, Section, Unit
 from pgharness.proxy.core.client import Client, Prepared
-from pgharness.proxy.core.settings import literal
+from pgharness.proxy.core.settings import AUTHORIZATION, literal
 from pgharness.proxy.core.statements import Statement, read
 
 _ANSWERED = frozenset((b"P", b"B", b"D", b"E", b"C"))
@@ -20,11 +20,24 @@ class Direct:
     Args:
         client: The client; what it has prepared elsewhere is prepared here when it is first used.
         forget: Called with what the client has prepared elsewhere and needs no more.
+        failed: Called with the fields of an ErrorResponse before the client is told.
+        becomes: Whether the connection has logged in as a superuser, who acts as the client's role.
     """
 
-    def __init__(self, client: Client, forget: Callable[[Prepared], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        forget: Callable[[Prepared], None] = lambda _: None,
+        failed: Callable[[dict[str, str]], None] = lambda _: None,
+        *,
+        becomes: bool = False,
+    ) -> None:
         self.client = client
-        self.channel = Channel(lambda _, body: wire.message(b"E", body), client)
+        self._failed = failed
+        self._becomes = becomes
+        self._discards = False
+        """Whether the client may have gone back to that superuser by DISCARD ALL."""
+        self.channel = Channel(self._refine, client)
         self.status = b"I"
         """That of the last ReadyForQuery."""
         self._forget = forget
@@ -38,6 +51,10 @@ class Direct:
     def idle(self) -> bool:
         """Whether the client is in no transaction, and waits for nothing."""
         return self.channel.idle and self._open is None and self.status == b"I"
+
+    def _refine(self, _: Section, body: bytes) -> bytes:
+        self._failed(wire.fields(body))
+        return wire.message(b"E", body)
 
     def begin(self, settings: dict[str, str]) -> None:
         """Give the new connection the parameters of its client's session."""
@@ -60,10 +77,12 @@ class Direct:
                 self._section([])
                 out += wire.SYNC
                 self._open = None
+                self._become_again()
             elif kind in b"QF":
-                if kind == b"Q":
-                    self._simple(body)
-                self._whole(wire.message(kind, body))
+                self._whole(wire.message(kind, self._simple(body) if kind == b"Q" else body))
+                if self._open is None:
+                    self._become_again()
+                    self._discards = False
             else:
                 out += wire.message(kind, body)
 
@@ -88,9 +107,9 @@ class Direct:
         statements, out = self.client.statements, self.channel.out
         if kind == b"P":
             name, at = wire.cut(body)
-            text = wire.cut(body, at)[0].decode("utf-8", "surrogateescape")
-            found = read(text)
-            self._note(found)
+            text, rest = wire.cut(body, at)
+            text, found = self._noted(text)
+            body = body[:at] + text + b"\x00" + body[rest:]
             self._drop(name)
             statements[name] = Prepared(body[at:], found, original=body[at:])
             self._prepared.add(name)
@@ -123,12 +142,27 @@ class Direct:
             self._parsed.append((section, len(section.units) - 1, name, False))
             self.channel.out += wire.parse(name, prepared.original)
 
-    def _simple(self, body: bytes) -> None:
+    def _simple(self, body: bytes) -> bytes:
         self._drop(b"")
         lower = body.lower()
-        text = body[:-1].decode("utf-8", "surrogateescape")
         if b"set" in lower or any(word in lower for word in _NAMING):
-            self._note(read(text))
+            return self._noted(body[:-1])[0] + b"\x00"
+        return body
+
+    def _noted(self, sql: bytes) -> tuple[bytes, tuple[Statement, ...]]:
+        """``sql`` as the server is to get it, and what it says."""
+        text = sql.decode("utf-8", "surrogateescape")
+        found = read(text)
+        self._note(found)
+        if self._becomes:
+            self._discards |= any(s.kind == "discard" and s.name == "all" for s in found)
+            if AUTHORIZATION in (s.name for s in found):
+                return _held(text, found, self.client.user).encode("utf-8", "surrogateescape"), found
+        return sql, found
+
+    def _become_again(self) -> None:
+        if self._discards:
+            self.begin({AUTHORIZATION: self.client.user})
 
     def _note(self, statements: tuple[Statement, ...]) -> None:
         """Know what is prepared, and which parameters may have been set."""
@@ -156,3 +190,20 @@ class Direct:
                     self._prepared.discard(name)
                     if asked:
                         self.client.statements.pop(name, None)
+
+
+_DENIED = """DO $$BEGIN
+    RAISE EXCEPTION 'permission denied to set session authorization' USING ERRCODE = '42501';
+END$$"""
+
+
+def _held(text: str, statements: tuple[Statement, ...], role: str) -> str:
+    """``text`` in which SESSION AUTHORIZATION goes to no other role than ``role``."""
+    for statement in reversed(statements):
+        if statement.name != AUTHORIZATION or statement.kind not in ("set", "reset"):
+            continue
+        local = "LOCAL " if statement.is_local else ""
+        own = f"SET {local}SESSION AUTHORIZATION {literal(role)}"
+        end = statement.start + len(statement.text)
+        text = text[: statement.start] + (own if statement.value in (None, role) else _DENIED) + text[end:]
+    return text

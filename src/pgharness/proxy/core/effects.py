@@ -11,7 +11,7 @@ from pgharness.proxy.core.client import Client, Portal
 from pgharness.proxy.core.failures import Failure
 from pgharness.proxy.core.part import Part
 from pgharness.proxy.core.refusals import Refused
-from pgharness.proxy.core.settings import AUTHORIZATION, REPORTED, ROLE
+from pgharness.proxy.core.settings import AUTHORIZATION, REPORTED, ROLE, literal
 from pgharness.proxy.core.statements import SetConfig, Statement, function_settings
 from pgharness.proxy.core.tokens import tokenize
 
@@ -27,6 +27,10 @@ _OF_ONE_TRANSACTION = frozenset(f"transaction_{name}" for name in ("isolation", 
 UNSET = {ISOLATION: "read committed", DEFERRABLE: "off"}
 """The values of those before anybody has set them."""
 _RENAMED = frozenset(("prepare", "execute", "declare", "fetch", "move", "close"))
+
+
+def _no_superuser() -> Failure:
+    return Failure("42501", "permission denied to set session authorization")
 
 
 class Effects:
@@ -49,8 +53,8 @@ class Effects:
             Refused: It makes the whole transaction another by a call.
         """
         if statement.kind == "set" and statement.name:
-            if statement.name == AUTHORIZATION and client.user != self._shared.facts.owner:
-                raise Failure("42501", "permission denied to set session authorization")
+            if statement.name == AUTHORIZATION and not self._may_become(client, statement.value):
+                raise _no_superuser()
             part.settings[statement.name] = statement.is_local
             return
         if statement.set_configs:
@@ -61,9 +65,14 @@ class Effects:
         if setters or self._made:
             for word in statement.words:
                 self._foresee(self._made.get(word) or setters.get(word, ()), part)
+        if AUTHORIZATION in part.settings and client.user != self._shared.facts.login:
+            raise _no_superuser()
         if not _OF_ONE_TRANSACTION.isdisjoint(part.settings):
             (name, *_) = _OF_ONE_TRANSACTION & part.settings.keys()
             raise Refused("session_state", f"set_config() of {name}", str(client.origin()))
+
+    def _may_become(self, client: Client, role: str | None) -> bool:
+        return role in (None, client.user) or client.user == self._shared.facts.login
 
     def may_set(self, statement: Statement) -> bool:
         """Whether ``statement`` calls a function that sets parameters."""
@@ -111,6 +120,9 @@ class Effects:
         """
         if statement.backend_pid:
             return f"SELECT {client.pid} AS pg_backend_pid"
+        if statement.kind == "set" and statement.name == AUTHORIZATION and statement.value is None:
+            local = "LOCAL " if statement.is_local else ""
+            return f"SET {local}SESSION AUTHORIZATION {literal(client.user)}"
         if (statement.kind == "show" or "transaction_" in text) and (shown := _virtual(statement, text)):
             return shown
         if statement.kind not in _RENAMED:

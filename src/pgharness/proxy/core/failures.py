@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import wire
@@ -50,11 +52,25 @@ class Failure(Exception):  # noqa: N818 - it is the answer, no fault
 _LOCK_TIMEOUT = "canceling statement due to lock timeout"
 
 
+_ALLOWED_TO_SUPERUSERS = re.compile(
+    r"superuser|permission denied to (?:set parameter|create event trigger|create extension|COPY|terminate)"
+    r"|system trigger|permission denied for (?:function|table|view) pg_"
+)
+
+
+def wants_superuser(error: Mapping[str, str]) -> bool:
+    """Whether a superuser would have been let do what the ErrorResponse ``error`` denies."""
+    said = " ".join(error.get(field, "") for field in "MDH")
+    return error.get("C") == "42501" and _ALLOWED_TO_SUPERUSERS.search(said) is not None
+
+
 class Failures:
     """What becomes of errors of the server."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self.denied: list[str] = []
+        """What the running test has been denied that a superuser may."""
 
     def refine(self, section: Section, body: bytes) -> bytes:
         """The message for the client in place of the ErrorResponse with ``body``."""
@@ -62,12 +78,18 @@ class Failures:
         if error.get("V") in ("FATAL", "PANIC"):
             return b""  # the connection is about to end, and its client to be told so
         refused = self._refused(part, error) if part is not None else None
+        self.note(error)
         if refused is None:
             return wire.message(b"E", wire.moved(body, part.offset if part is not None else 0))
         shared = self._shared
         shared.scope.refusals.append(refused)
         text, detail, hint = shared.sentence(shared.scope.id, refused)
         return wire.error("ERROR", "0A000", text, detail, hint)
+
+    def note(self, error: Mapping[str, str]) -> None:
+        """Remember the ErrorResponse ``error`` for the test's report, where it matters for that."""
+        if wants_superuser(error):
+            self.denied.append(error["M"])
 
     def _refused(self, part: Part, error: dict[str, str]) -> Refused | None:
         """The refusal behind an error that separate connections would not have had."""

@@ -15,7 +15,7 @@ from pgharness.proxy.core.transaction import Transaction
 class Facts:
     """What the stack has to know of the database and of the options.
 
-    ``owner`` is the role that the shared connection has logged in as.
+    ``owner`` is the role that the shared connection acts as, ``login`` the one that it has logged in as.
     ``writers`` are lower-case names of functions that can write, ``setters`` what functions set.
     ``deferrable`` says whether the schema has a constraint, or constraint trigger, that can wait for the
     commit.
@@ -24,6 +24,7 @@ class Facts:
     """
 
     owner: str = ""
+    login: str = ""
     writers: frozenset[str] = frozenset()
     setters: Mapping[str, tuple[SetConfig, ...]] = dataclasses.field(default_factory=dict)
     deferrable: bool = False

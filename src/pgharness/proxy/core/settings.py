@@ -68,7 +68,18 @@ def switch(now: Mapping[str, str], wanted: Mapping[str, str], defaults: Mapping[
 
 def set_all(values: Iterable[tuple[str, str]]) -> str:
     """Set parameters until the transaction, or the savepoint, is rolled back."""
-    calls = (f"pg_catalog.set_config({literal(name)}, {literal(value)}, true)" for name, value in values)
+    return _set(values, "true")
+
+
+def set_for_session(values: Iterable[tuple[str, str]]) -> str:
+    """Set parameters for good, if the transaction commits."""
+    return _set(values, "false")
+
+
+def _set(values: Iterable[tuple[str, str]], is_local: str) -> str:
+    calls = (
+        f"pg_catalog.set_config({literal(name)}, {literal(value)}, {is_local})" for name, value in values
+    )
     return "SELECT " + ", ".join(calls)
 
 

@@ -20,7 +20,8 @@ _SETTERS = f"""
 """
 _DEFERRABLE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)"
 _SEQUENCES = """
-    SELECT format('%I.%I', n.nspname, c.relname)
+    SELECT format('%I.%I', n.nspname, c.relname),
+           has_schema_privilege({owner}, n.oid, 'USAGE') AND has_table_privilege({owner}, c.oid, 'UPDATE')
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND has_schema_privilege(n.oid, 'USAGE')
       AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'UPDATE')
@@ -32,7 +33,9 @@ _SAVE = f"""SELECT set_config('{_SAVED}', (
     FROM pg_sequences WHERE last_value IS NOT NULL), true)"""
 
 
-def facts(upstream: Upstream, owner: str, *, strict: bool, clock: bool, lock_timeout: float) -> Facts:
+def facts(  # noqa: PLR0913 - all but three by name
+    upstream: Upstream, owner: str, login: str, *, strict: bool, clock: bool, lock_timeout: float
+) -> Facts:
     """What the stack has to know of the database behind ``upstream``."""
     setters: dict[str, tuple[SetConfig, ...]] = {}
     for name, source in upstream.ask(_SETTERS):
@@ -41,6 +44,7 @@ def facts(upstream: Upstream, owner: str, *, strict: bool, clock: bool, lock_tim
             setters[key] = setters.get(key, ()) + calls
     return Facts(
         owner=owner,
+        login=login,
         writers=frozenset((row[0] or b"").decode() for row in upstream.ask(_WRITERS)),
         setters=setters,
         deferrable=upstream.ask(_DEFERRABLE)[0][0] == b"t",
@@ -50,15 +54,17 @@ def facts(upstream: Upstream, owner: str, *, strict: bool, clock: bool, lock_tim
     )
 
 
-def restart(upstream: Upstream) -> Restart | None:
+def restart(upstream: Upstream, owner: str) -> Restart | None:
     """What sets every sequence back to where it stands now; None if there is none.
 
     By setval and not by ALTER SEQUENCE ... RESTART: setval is outside of transactions, as nextval is, so a
     test that is rolled back has nothing to undo, and it takes no lock. Where a sequence stands, it says
     itself: after RESTART WITH in a migration that is neither its start value nor the last one used. A
-    sequence that is gone by then is passed over.
+    sequence that is gone by then is passed over. What ``owner`` may not set back, the login of the
+    connection does.
     """
-    names = [(row[0] or b"").decode() for row in upstream.ask(_SEQUENCES)]
+    found = [(_text(name), _text(may)) for name, may in upstream.ask(_SEQUENCES.format(owner=literal(owner)))]
+    names = [name for name, _ in found]
     if not names:
         return None
     selects = (f"SELECT {literal(name)}, last_value, is_called FROM {name}" for name in names)
@@ -70,7 +76,16 @@ def restart(upstream: Upstream) -> Restart | None:
         "SELECT setval(to_regclass(name), coalesce(moved, value), moved IS NOT NULL OR called) "
         f"FROM (SELECT *, {moved} AS moved FROM {values}) AS m"
     )
-    return Restart(f"SELECT setval(to_regclass(name), value, called) FROM {values}", _SAVE, inside)
+    alone = f"SELECT setval(to_regclass(name), value, called) FROM {values}"
+    if any(may != "t" for _, may in found):
+        as_login = f"SELECT set_config('session_authorization', {literal(_login(upstream))}, true)"
+        as_owner = f"SELECT set_config('session_authorization', {literal(owner)}, true)"
+        alone = f"{as_login}; {alone}; {as_owner}"
+    return Restart(alone, _SAVE, inside)
+
+
+def _login(upstream: Upstream) -> str:
+    return _text(upstream.ask("SELECT session_user")[0][0])
 
 
 def _text(value: bytes | None) -> str:

@@ -50,7 +50,7 @@ class Clones:
     def _prepare(self, name: str) -> None:
         with contextlib.suppress(ConnectError):
             for _ in range(_AHEAD):
-                opened = upstream.connect(self._proxy.target, name)
+                opened = upstream.connect(self._proxy.owner, name)
                 with self._lock:
                     wanted = name in (self._next, self._name)
                     if wanted:
@@ -121,11 +121,15 @@ class Clones:
             ConnectError: The server refuses, or has gone.
         """
         name = name or self._name
+        login = self._proxy.admission.login_of(client.user)
         with self._lock:
-            ready = self._ahead.get(name)
+            ready = self._ahead.get(name) if login == self._proxy.owner else None
             opened = ready.pop() if ready else None
-        opened = opened or upstream.connect(self._proxy.target, name)
-        direct = Direct(client, self._proxy.shared.statements.forget)
+        opened = opened or upstream.connect(login, name)
+        shared = self._proxy.shared
+        direct = Direct(
+            client, shared.statements.forget, shared.failures.note, becomes=client.user != login.user
+        )
         wanted = {n: v for n, v in client.settings.items() if opened.reported.get(n) != v}
         opened.socket.setblocking(False)
         session.direct, session.once, session.upstream = direct, once, opened

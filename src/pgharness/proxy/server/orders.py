@@ -80,6 +80,7 @@ class Orders:
         proxy = self._proxy
         proxy.questions.frozen = order.get("frozen", False)
         proxy.shared.refused_test = ""
+        proxy.shared.failures.denied.clear()
         proxy.isolation = order["isolation"]
         if proxy.isolation == "database":
             proxy.clones.begin(order["test"], order["database"])
@@ -111,6 +112,12 @@ class Orders:
         """What the running test has been refused so far."""
         found = self._proxy.shared.scope.refusals if self._proxy.isolation == "rollback" else []
         self._answer(order, {"refusals": _told(found)})
+
+    def _do_denied(self, order: dict[str, Any]) -> None:
+        """What a superuser would have been let do since the test has begun, or one has last asked."""
+        denied = self._proxy.shared.failures.denied
+        self._answer(order, {"denied": list(denied)})
+        denied.clear()
 
     def _do_tls(self, order: dict[str, Any]) -> None:
         self._proxy.tls.wanted = True

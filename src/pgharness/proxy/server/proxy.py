@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import selectors
 import socket
 import time
@@ -52,6 +53,8 @@ class Proxy:
         self.target = Target(
             server["host"], server["port"], server["user"], server["password"], tls=server["tls"]
         )
+        self.owner = dataclasses.replace(self.target, **options.get("owner", {}))
+        """The login of the role that owns the databases."""
         self.options = options
         self.database: str = options["database"]
         """The name under which clients know the database of the tests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import struct
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pgharness.proxy.core.effects import UNSET
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Restart
-from pgharness.proxy.core.settings import AUTHORIZATION, current
+from pgharness.proxy.core.settings import AUTHORIZATION, current, set_for_session
 from pgharness.proxy.server import catalogue, upstream
 from pgharness.proxy.server.secured import Socket
 from pgharness.proxy.server.upstream import Upstream
@@ -46,24 +47,31 @@ class SharedConnection:
         self.close()
         if not self.database:
             proxy.target = upstream.nearest(proxy.target, name)
+            proxy.owner = dataclasses.replace(proxy.owner, host=proxy.target.host)
         timeout = f"{int(options['lock_timeout'] * 1000)}ms"
         parameters = {"lock_timeout": timeout, "application_name": "pgharness", **UNSET}
         opened = upstream.connect(proxy.target, name, parameters)
         facts = catalogue.facts(
             opened,
+            proxy.owner.user,
             proxy.target.user,
             strict=options["strict"],
             clock=options["clock"],
             lock_timeout=options["lock_timeout"],
         )
         defaults = dict(zip(_CHARACTERISTICS, opened.ask(current(_CHARACTERISTICS))[0], strict=True))
-        self.restart = catalogue.restart(opened)
+        self.restart = catalogue.restart(opened, proxy.owner.user)
+        if facts.owner != facts.login:
+            opened.ask(set_for_session([(AUTHORIZATION, facts.owner)]))
         self._calm(opened)
         self.upstream, self.database = opened, name
         known = {name.lower(): value for name, value in opened.reported.items()}
         known |= {name: (value or b"").decode() for name, value in defaults.items()}
         known["application_name"] = ""  # that of a client which gives none
-        proxy.shared.connect(facts, {**known, AUTHORIZATION: proxy.target.user, "role": "none", **UNSET})
+        known |= {AUTHORIZATION: facts.owner, "role": "none"}
+        if facts.owner != facts.login:
+            known["is_superuser"] = "off"
+        proxy.shared.connect(facts, {**known, **UNSET})
         proxy.register(opened.socket, self._readable)
 
     def _calm(self, opened: Upstream) -> None:

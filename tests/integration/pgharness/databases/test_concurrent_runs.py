@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pgharness.config import Config
-from pgharness.databases import ledger, names
+from pgharness.databases import ledger, names, owner
 from pgharness.databases.databases import Databases
 from pgharness.databases.ledger import BIRTHMARK, Mark
 from pgharness.databases.names import worker_database_name
@@ -158,7 +158,7 @@ def test_a_killed_run_is_swept_by_the_next_and_a_living_one_is_not(
     found = databases(clean.address)
     assert "pgh_dead1_dead1w_test" not in found
     assert tables(clean.address, "pgh_live1_live1w_test") == {"public.users", "public.precious"}
-    assert names.template_name(find(config).fingerprint(clean.major)) in found
+    assert names.template_name(find(config).fingerprint(clean.major, owner.NAME)) in found
     living.close()
 
 
@@ -263,7 +263,8 @@ def test_a_template_that_another_run_published_meanwhile_is_taken(
     assert tables(clean.address, one.clone("gw0")) == {"public.users"}
     one.close()
     two.close()
-    assert databases(clean.address) == {*BARE, "shop", names.template_name(schema.fingerprint(clean.major))}
+    fingerprint = schema.fingerprint(clean.major, owner.NAME)
+    assert databases(clean.address) == {*BARE, "shop", names.template_name(fingerprint)}
 
 
 def _with_address(server: Server, database: str) -> Server:

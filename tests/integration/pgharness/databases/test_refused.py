@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from pgharness.config import Config
-from pgharness.databases import ledger, names
+from pgharness.databases import ledger, names, owner
 from pgharness.databases.databases import Databases
 from pgharness.databases.names import worker_database_name
 from pgharness.errors import DatabaseError
@@ -34,7 +34,7 @@ def _template_and_clone(run: Databases, config: Config) -> None:
 
 @pytest.mark.parametrize("kind", ["template", "worker", "build"])
 def test_a_database_of_that_name_without_the_mark(run: Databases, config: Config, kind: str) -> None:
-    fingerprint = find(config).fingerprint(run.server.major)
+    fingerprint = find(config).fingerprint(run.server.major, owner.NAME)
     name = {
         "template": names.template_name(fingerprint),
         "worker": worker_database_name("run1", "gw0"),
@@ -70,7 +70,8 @@ def test_a_second_run_of_the_same_name(run: Databases, config: Config, clean: Se
 def test_a_build_that_another_run_does_not_end(clean: Server, config: Config) -> None:
     schema = find(config)
     other = hold(clean.address, "postgres")
-    lock = ledger.key("build", schema.fingerprint(clean.major))
+    fingerprint = schema.fingerprint(clean.major, owner.NAME)
+    lock = ledger.key("build", fingerprint)
     background.run(other.execute("SELECT pg_advisory_lock($1)", lock))
     run = Databases(clean, run_id="run1", config=config, build_wait=0.05)
     run.open()
@@ -79,7 +80,7 @@ def test_a_build_that_another_run_does_not_end(clean: Server, config: Config) ->
         run.template(schema)
 
     assert str(caught.value) == (
-        f"pgharness: another run has been building template 'pgh_t_{schema.fingerprint(clean.major)}' "
+        f"pgharness: another run has been building template 'pgh_t_{fingerprint}' "
         "for more than 0.05 s.\n"
         "Checked:\n"
         f"  - the lock is held by process {other.get_server_pid()} pgharness\n"
@@ -118,26 +119,26 @@ def test_a_role_that_may_only_create_databases_is_enough(clean: Server, config: 
     )
     boss = Databases(clean, run_id="boss1", config=config)
     boss.open()
-    boss.template(find(config))
+    bosses = boss.template(find(config))
     boss.close()
     address = dataclasses.replace(clean.address, user="maker", password="x")
-    run = Databases(FoundServer(address, clean.version), run_id="run1", config=config)
-    run.open()
+    run = Databases(FoundServer(address, clean.version, superuser=False), run_id="run1", config=config)
 
+    assert run.open() == address
     template = run.template(find(config))
     execute(address, run.clone("gw0"), "CREATE SCHEMA dirt")
 
-    assert template.hit is True
+    assert template.hit is False  # the other's belongs to another role
     dirt = "SELECT count(*) FROM pg_namespace WHERE nspname = 'dirt'"
     assert fetch(address, run.take("gw0"), dirt) == [(0,)]
     run.close()
-    assert databases(clean.address) == {*BARE, template.name}
+    assert databases(clean.address) == {*BARE, template.name, bosses.name}
 
 
 def test_a_role_that_may_not_create_databases(clean: Server, config: Config) -> None:
     execute(clean.address, "postgres", "DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN PASSWORD 'x'")
     address = dataclasses.replace(clean.address, user="reader", password="x")
-    run = Databases(FoundServer(address, clean.version), run_id="run1", config=config)
+    run = Databases(FoundServer(address, clean.version, superuser=False), run_id="run1", config=config)
     run.open()
 
     with pytest.raises(DatabaseError) as caught:

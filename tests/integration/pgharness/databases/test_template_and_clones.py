@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from pgharness.config import Config
-from pgharness.databases import ledger
+from pgharness.databases import ledger, owner
 from pgharness.databases.databases import Databases
 from pgharness.databases.names import worker_database_name
 from pgharness.errors import SchemaError
@@ -39,8 +39,8 @@ def test_built_once_then_found(run: Databases, config: Config) -> None:
     first, second = run.template(schema), run.template(schema)
 
     assert (first.hit, second.hit) == (False, True)
-    assert first.name == second.name == f"pgh_t_{schema.fingerprint(run.server.major)}"
-    assert first.fingerprint == schema.fingerprint(run.server.major)
+    assert first.name == second.name == f"pgh_t_{schema.fingerprint(run.server.major, owner.NAME)}"
+    assert first.fingerprint == schema.fingerprint(run.server.major, owner.NAME)
     assert 0 < second.seconds < first.seconds
     assert databases(run.server.address) == {*BARE, first.name}
 

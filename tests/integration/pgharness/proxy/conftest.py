@@ -29,9 +29,9 @@ def proxied_control() -> type[Control]:
 
 
 @pytest.fixture
-def direct(pg_empty_database: Database) -> Iterator[psycopg.Connection[Any]]:
-    """A connection past the proxy."""
-    with psycopg.connect(pg_empty_database.url, autocommit=True) as connection:
+def direct(server_address: Address, pg_empty_database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser's connection past the proxy."""
+    with psycopg.connect(server_address.url(pg_empty_database.name), autocommit=True) as connection:
         connection.execute(SCHEMA)
         yield connection
 
