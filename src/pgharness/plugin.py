@@ -27,10 +27,8 @@ from pgharness.fixtures.clients import (  # noqa: F401 - pytest finds fixtures b
 from pgharness.fixtures.database import (  # noqa: F401 - pytest finds fixtures by name in a plugin
     _pg_test,
     db_session,
-    pg_class,
     pg_database,
     pg_empty_database,
-    pg_module,
     pg_server,
     pg_session_options,
 )
@@ -38,6 +36,7 @@ from pgharness.fixtures.live import add_log, live_server  # noqa: F401 - the sam
 from pgharness.report import denied, terminal
 from pgharness.runs import database_use
 from pgharness.runs.harness import FAILED, KEY, Harness, usage_error
+from pgharness.runs.wide import WideFixtures
 from pgharness.tiers import TIERS, Tier, guard, tier_of
 from pgharness.web.app import load
 
@@ -140,6 +139,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if config.option.collectonly or not isolated:
             return
         harness.get_worker()  # from here on the app can connect, also in fixtures of wider scope
+        config.pluginmanager.register(WideFixtures(harness), "pgharness-wide-fixtures")
         if any("pg_app" in getattr(item, "fixturenames", ()) for item in session.items):
             _load_app(harness)
         if database_use.pay_for_loops(config, isolated):

@@ -51,7 +51,7 @@ class ClonesAhead:
         label = f"pgharness {run} {worker}"
         self._server = server
         self._origins = [origin]
-        """The template, and what was kept of modules and classes: clones are made from the last."""
+        """The template, and what was kept of wider scopes than a test: clones are made from the last."""
         self._run = run
         self._worker = worker
         self._maker, self._dropper = (_LazyConnection(server, label) for _ in range(2))
@@ -84,27 +84,31 @@ class ClonesAhead:
         self._used.append(name)
         asyncio.get_running_loop().call_later(_AFTERWARDS, self._begin)
 
-    async def keep(self, level: int, name: str) -> None:
-        """Have clones made from the clone ``name``, as it stands, until `forget`; connections to it end.
+    async def copy(self, name: str) -> str:
+        """The name of a copy of the database ``name``, to which connections end."""
+        async with self._cloning:
+            connection = await self._maker.get()
+            await ledger.terminate(connection, name)
+            made, origin = self._next(), dataclasses.replace(self._origins[0], name=name)
+            await cloning.clone(connection, self._server, origin, made, self._run)
+            return made
 
-        ``level`` counts from 1, for a class within a module one more than the module's; what was kept
-        at this level before is dropped.
-        """
+    async def keep(self, name: str) -> None:
+        """Have clones made from the database ``name``, to which nobody is connected, until `forget`."""
         async with self._taking, self._cloning:
-            await ledger.terminate(await self._maker.get(), name)
-            self._cut(level)
             self._origins.append(dataclasses.replace(self._origins[0], name=name))
+            self._drop_spares()
         self._begin()
 
-    async def forget(self, level: int) -> None:
-        """Have clones made from what stood before `keep` at this ``level``."""
+    async def forget(self) -> None:
+        """Drop what was kept last, and have clones made from what was kept before."""
         async with self._taking, self._cloning:
-            self._cut(level)
+            self._used.append(self._origins.pop().name)
+            self._drop_spares()
         self._begin()
 
-    def _cut(self, level: int) -> None:
-        self._used += [origin.name for origin in self._origins[level:]] + self._spares
-        del self._origins[level:]
+    def _drop_spares(self) -> None:
+        self._used += self._spares
         self._spares.clear()
 
     async def close(self) -> None:

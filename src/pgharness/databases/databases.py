@@ -151,19 +151,21 @@ class Databases:
         """Drop the clone ``name``, without waiting for it."""
         self._ask(self._clones_of(worker).give_back(name))
 
-    def keep(self, worker: str, level: int, name: str) -> None:
-        """Make the clones of ``worker`` from its clone ``name`` as it stands; connections to that end.
-
-        ``level`` is that of `ClonesAhead.keep`.
+    def copy(self, worker: str, name: str) -> str:
+        """Copy the database ``name`` of ``worker``, to which connections end; returns the copy's name.
 
         Raises:
             DatabaseError: The server refuses, or connections to the database do not end.
         """
-        self._ask(self._clones_of(worker).keep(level, name))
+        return self._ask(self._clones_of(worker).copy(name))
 
-    def forget(self, worker: str, level: int) -> None:
-        """Make the clones of ``worker`` from what stood before `keep`."""
-        self._ask(self._clones_of(worker).forget(level))
+    def keep(self, worker: str, name: str) -> None:
+        """Make the clones of ``worker`` from its database ``name``, until `forget`."""
+        self._ask(self._clones_of(worker).keep(name))
+
+    def forget(self, worker: str) -> None:
+        """Make the clones of ``worker`` from what was kept before the last, which is dropped."""
+        self._ask(self._clones_of(worker).forget())
 
     def _clones_of(self, worker: str) -> ClonesAhead:
         with self._lock:
@@ -228,21 +230,11 @@ class Databases:
         try:
             await ledger.sign(connection, self._run, self._where)
             await ledger.sweep(connection, self._where, self._run)
-            self._owner = await self._own(connection)
+            self._owner = await owner.of(connection, self.server, self.config.role)
         except BaseException:
             connection.terminate()
             raise
         self._connection = connection
-
-    async def _own(self, connection: Connection) -> Address:
-        address, role = self.server.address, self.config.role
-        if role == address.user:
-            return address
-        if self.server.superuser:
-            return await owner.ensure(connection, address)
-        if role != owner.NAME:
-            raise problems.no_other_role(role, address.user, self._where)
-        return address
 
     async def _close(self, connection: Connection) -> None:
         try:

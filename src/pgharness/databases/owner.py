@@ -16,7 +16,7 @@ from pgharness.config.options import DEFAULT_ROLE
 from pgharness.databases import ledger, problems
 from pgharness.databases.ledger import Connection
 from pgharness.schema.sql import connect, quoted
-from pgharness.server.base import Address
+from pgharness.server.base import Address, Server
 from pgharness.server.scram import verifier
 
 NAME = DEFAULT_ROLE
@@ -33,12 +33,24 @@ def login(address: Address) -> Address:
     return Address(address.host, address.port, NAME, password, address.database)
 
 
-async def ensure(connection: Connection, address: Address) -> Address:
-    """Make the role, unless it is there; returns its login. ``connection`` is a superuser's.
+async def of(connection: Connection, server: Server, role: str) -> Address:
+    """The login of the owner, where the app connects as ``role``; ``connection`` is the harness's own.
 
     Raises:
-        DatabaseError: The server does not let the role in.
+        DatabaseError: The app cannot connect as ``role``.
     """
+    address = server.address
+    if role == address.user:
+        return address
+    if server.superuser:
+        return await _ensure(connection, address)
+    if role != NAME:
+        raise problems.no_other_role(role, address.user, f"{address.host}:{address.port}")
+    return address
+
+
+async def _ensure(connection: Connection, address: Address) -> Address:
+    """Make the role, unless it is there; returns its login. ``connection`` is a superuser's."""
     wanted = login(address)
     await connection.execute("SELECT pg_advisory_lock($1)", ledger.key("role", NAME))
     try:

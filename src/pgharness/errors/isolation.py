@@ -5,18 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from pgharness.errors.base import HarnessError
-
-WAY_OUT = 'mark the test @pytest.mark.pg(isolation="database"): a database of its own, with real commits'
+from pgharness.errors.left_behind import WAY_OUT, LeftBehindError
 
 
-class IsolationError(HarnessError):
+class IsolationError(LeftBehindError):
     """Rollback isolation cannot behave as separate connections would."""
 
     leaked_rows = False
     """Whether the worker's database may hold what the test wrote, and must be made anew."""
-    secondary = False
-    """Whether this may be a mere consequence where the test has failed anyway."""
 
     @property
     def needs_real_commits(self) -> bool:
@@ -36,12 +32,10 @@ class IsolationError(HarnessError):
             ]
         else:
             failed = f"the test database was written to at {where} while no test was running."
-            cause = "A fixture of module or session scope, or a task that outlived its test; nothing would undo it."
+            cause = "A task, a thread or another process that goes on between tests; nothing would undo it."
             fix = [
-                "if it makes the database or its tables, delete it: the harness has run the migrations",
-                "make the fixture function-scoped",
-                'if every test needs its rows, make them in the template: pg_seed = ["module:function"]',
-                "if it makes rows for a module or class, have it ask for pg_module or pg_class",
+                "stop it, or wait for it, before its test ends",
+                "if its rows are for several tests, have a fixture of their scope write them",
             ]
         return cls(failed, cause=cause, fix=fix)
 
@@ -154,93 +148,12 @@ class IsolationError(HarnessError):
         return error
 
     @classmethod
-    def advisory_lock(cls, test: str, where: str) -> IsolationError:
-        """A session-level advisory lock is held as the test ends."""
-        return cls(
-            f"{test}: an advisory lock of the session, taken at {where}, is still held as the test ends.",
-            cause="pg_advisory_lock outlives the transaction; in a pool the next to get the connection has it.",
-            fix=["use pg_advisory_xact_lock, or call pg_advisory_unlock", WAY_OUT],
-        )
-
-    @classmethod
-    def task_pending(cls, test: str, tasks: Iterable[str]) -> IsolationError:
-        """Tasks that have used the database are not done as the test ends."""
-        error = cls(
-            f"{test}: a task that uses the database is not done as the test ends.",
-            cause="It would go on in the middle of another test, whose rows it would see and change.",
-            checked=[f"not done: {task}" for task in tasks],
-            fix=["await the task, or cancel it and await that, before the test ends"],
-        )
-        error.secondary = True
-        return error
-
-    @classmethod
-    def task_of_earlier_test(cls, test: str, task: str) -> IsolationError:
-        """A task of an ended test uses the database again."""
-        return cls(
-            f"{test}: the task {task} of an earlier test reached the test database.",
-            cause="It was not done when the test that began it ended.",
-            fix=["await the task, or cancel it and await that, before its test ends"],
-        )
-
-    @classmethod
-    def thread_of_earlier_test(cls, test: str, kind: str, work: str) -> IsolationError:
-        """A ``thread``, or a ``job`` of an executor, of an ended test uses the database again."""
-        named = f"the {kind} {work}" if work else f"a {kind}"
-        return cls(
-            f"{test}: {named} of an earlier test reached the test database.",
-            cause="It was not done when the test that began it ended.",
-            fix=["join the thread, or wait for the result of the job, before its test ends"],
-        )
-
-    @classmethod
-    def scope_open(cls, test: str, scope: str, origins: Iterable[str]) -> IsolationError:
-        """A fixture of module or class scope has not committed what it made."""
-        return cls(
-            f"{test}: a transaction that a fixture of {scope} has begun is still open.",
-            cause="What is made for all tests of a module or class has to be committed before the first of them.",
-            checked=[f"begun at {origin}" for origin in origins],
-            fix=["commit, and close the session, before the fixture's yield or return"],
-        )
-
-    @classmethod
-    def scope_lost(cls, test: str, scope: str) -> IsolationError:
-        """The transaction that held the data of a module or class has ended early."""
-        return cls(
-            f"{test}: the data that was made for all tests of {scope} is gone.",
-            cause="An earlier test has ended the transaction that held it, and has failed for that.",
-            fix=["see to that test first"],
-        )
-
-    @classmethod
-    def left_open(cls, test: str, origins: Iterable[str]) -> IsolationError:
-        """Transactions are open as the test ends."""
-        error = cls(
-            f"{test}: a transaction is still open as the test ends.",
-            cause="Its session or connection was not closed, or a task still uses it; in production it would "
-            "keep a connection of the pool, idle in transaction.",
-            checked=[f"begun at {origin}" for origin in origins],
-            fix=["close the session (async with, a dependency with yield), or await the task"],
-        )
-        error.secondary = True
-        return error
-
-    @classmethod
     def connection_lost(cls, test: str) -> IsolationError:
         """The connection that all share closed in the middle of the test."""
         return cls(
             f"{test}: the connection that holds the test's transaction was closed by the server.",
             cause="pg_terminate_backend or a server that stopped; what the test had written is gone.",
             fix=[WAY_OUT],
-        )
-
-    @classmethod
-    def transaction_of_earlier_test(cls, test: str, began: str, earlier: str) -> IsolationError:
-        """A connection goes on with a transaction of a test that has ended."""
-        return cls(
-            f"{test}: a connection goes on with the transaction begun at {began} in {earlier}, which has ended.",
-            cause="A session or a background task has outlived its test; its rows were rolled back.",
-            fix=["close the session, or await the task, before the test ends"],
         )
 
     @classmethod

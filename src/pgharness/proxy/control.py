@@ -49,6 +49,8 @@ class Control:
         """Says where in the code the transaction of a client began; answers the proxy from a thread."""
         self.now: Callable[[], str] = str
         """Says what time it is in the process that tests."""
+        self.database: Callable[[], str] = str
+        """Says which database the fixture that is being set up is to reach."""
         self.host, self.port = host, port
         self._listener = self._bind()
         """Bound, and nothing listens; None where the port is taken, which matters to runs that need it."""
@@ -266,6 +268,8 @@ class Control:
 
     def _answer_to(self, question: str) -> str:
         kind, _, about = question.partition(" ")
+        if kind == "database":
+            return self.database()
         return self.now() if kind == "now" else self.place(int(about))
 
 

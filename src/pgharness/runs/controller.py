@@ -107,11 +107,14 @@ class RemoteRun:
     def give_back(self, worker: str, name: str) -> None:
         self._ask("give_back", worker, name)
 
-    def keep(self, worker: str, level: int, name: str) -> None:
-        self._ask("keep", worker, level, name)
+    def copy(self, worker: str, name: str) -> str:
+        return str(self._ask("copy", worker, name))
 
-    def forget(self, worker: str, level: int) -> None:
-        self._ask("forget", worker, level)
+    def keep(self, worker: str, name: str) -> None:
+        self._ask("keep", worker, name)
+
+    def forget(self, worker: str) -> None:
+        self._ask("forget", worker)
 
     def create_empty(self, worker: str) -> str:
         return str(self._ask("create_empty", worker))

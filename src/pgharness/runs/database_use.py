@@ -12,7 +12,7 @@ from pgharness.runs.markers import Requested, marker
 DATABASE_FIXTURES = frozenset(
     (
         *("client", "sync_client", "live_server", "db_session"),
-        *("pg_database", "pg_server", "pg_empty_database", "pg_module", "pg_class"),
+        *("pg_database", "pg_server", "pg_empty_database"),
     )
 )
 ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
@@ -50,13 +50,6 @@ def requested(item: pytest.Item, default: str) -> Requested:
         ConfigError: A marker is not valid.
     """
     return marker(item, default)
-
-
-def requested_by_scope(node: pytest.Collector, items: Iterable[pytest.Item], default: str) -> str:
-    """The isolation of data made for all tests of ``node``: real commits if any of them may have them."""
-    inside = (item for item in items if node in item.listchain() and database_fixtures(item))
-    isolations = {requested(item, default).isolation for item in inside}
-    return "rollback" if isolations <= {"rollback"} else "database"
 
 
 def isolate(item: Any) -> None:

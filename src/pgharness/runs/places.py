@@ -24,6 +24,7 @@ from sqlalchemy.pool import Pool
 
 from pgharness.proxy.control import Control
 from pgharness.runs import pools, tasks, threads
+from pgharness.runs.held import Held
 from pgharness.runs.origin import Place, place
 from pgharness.schema.clock import SETTING
 
@@ -65,6 +66,7 @@ class Places:
         self._control = control
         self._port = str(control.port)
         self._key = f"pgharness {control.port}"
+        self.held = Held(self._key)
         self.pools = pools.Pools()
         """What ends with its event loop."""
         self._places: dict[int, Place] = {}
@@ -81,6 +83,7 @@ class Places:
         for target, name, listener in self._listeners:
             event.listen(target, name, listener)
         self.threads.install()
+        self.held.install()
         self._control.place = self.of
         self._control.now = now
 
@@ -88,6 +91,7 @@ class Places:
         for target, name, listener in self._listeners:
             event.remove(target, name, listener)
         self.threads.remove()
+        self.held.remove()
 
     def of(self, pid: int) -> str:
         """Where the last transaction of the client ``pid`` began; empty if that is not known."""

@@ -72,12 +72,16 @@ class Provider(Protocol):
         """Drop the clone ``name``, without waiting for it."""
         ...
 
-    def keep(self, worker: str, level: int, name: str) -> None:
-        """Have the worker's clones made from its clone ``name`` as it stands, until `forget`."""
+    def copy(self, worker: str, name: str) -> str:
+        """The name of a copy of the worker's database ``name``; connections to that end."""
         ...
 
-    def forget(self, worker: str, level: int) -> None:
-        """Have them made from what stood before `keep`."""
+    def keep(self, worker: str, name: str) -> None:
+        """Have the worker's clones made from its database ``name``, until `forget`."""
+        ...
+
+    def forget(self, worker: str) -> None:
+        """Drop what was kept last, and have clones made from what was kept before."""
         ...
 
     def create_empty(self, worker: str) -> str:
@@ -187,11 +191,14 @@ class Run:
     def give_back(self, worker: str, name: str) -> None:
         self._databases.give_back(worker, name)
 
-    def keep(self, worker: str, level: int, name: str) -> None:
-        self._databases.keep(worker, level, name)
+    def copy(self, worker: str, name: str) -> str:
+        return str(self._databases.copy(worker, name))
 
-    def forget(self, worker: str, level: int) -> None:
-        self._databases.forget(worker, level)
+    def keep(self, worker: str, name: str) -> None:
+        self._databases.keep(worker, name)
+
+    def forget(self, worker: str) -> None:
+        self._databases.forget(worker)
 
     def create_empty(self, worker: str) -> str:
         with self._lock:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
+import dataclasses
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Literal
 
 from pgharness.config import Config
@@ -16,6 +16,8 @@ from pgharness.proxy.control import Control
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.server.sentences import error_of
 from pgharness.runs import tasks
+from pgharness.runs.clones import ReadyClones
+from pgharness.runs.levels import Levels, Phase
 from pgharness.runs.places import Places
 from pgharness.runs.run import Provider, ServerFacts
 from pgharness.server.base import Address
@@ -54,10 +56,6 @@ class Worker:
         self.places.clock = self.server.clock
         self.database = database.name
         """The name by which clients know the database of the tests."""
-        self._shared = database.name
-        """The database in which tests share a transaction, by its name on the server."""
-        self._is_stale = False
-        """Whether it holds other rows than the next test is to begin with."""
         address = self.server.address
         owner = self.server.owner or address
         self.address = Address(control.host, control.port, config.role, control.password, address.database)
@@ -81,16 +79,16 @@ class Worker:
                 **options,
             }
         )
-        control.ask("use", database=self._shared)
-        self._taker = concurrent.futures.ThreadPoolExecutor(1, "pgharness clones")
-        self._next: concurrent.futures.Future[str] | None = None
-        """The clone of the next test with real commits, once there has been one."""
-        self._tests: list[str] = []
-        """The running test, and the modules and classes around it that are rolled back."""
-        self._scopes: list[str] = []
-        """The modules and classes with data that is committed, one in the other."""
-        self._making = ""
-        """The clone in which such data is being made."""
+        control.ask("use", database=database.name)
+        self._clones = ReadyClones(name, provider, self._prepare)
+        self.levels = Levels(name, provider, control, self._clones, database.name)
+        self._tests: list[_Running] = []
+        """The running test."""
+        self._fixtures: list[_Fixture] = []
+        """The fixtures of wider scope that are being set up or torn down, one in the other."""
+
+    def _prepare(self, clone: str) -> None:
+        self._control.tell("prepare", database=clone)
 
     # -- tests --------------------------------------------------------------------------------------
 
@@ -100,6 +98,7 @@ class Worker:
         test_id: str,
         isolation: Isolation,
         *,
+        around: Collection[str] = (),
         loop: asyncio.AbstractEventLoop | None = None,
         reset_sequences: bool = False,
         has_failed: Callable[[], bool] = lambda: False,
@@ -107,29 +106,30 @@ class Worker:
     ) -> Iterator[None]:
         """Isolate one test; raises at its end what the test must not have done.
 
-        ``loop`` is what it runs on, if that is known and outlives it.
-        ``reset_sequences`` sets the sequences to where they stood when the database was cloned, or
-        when the data of the test's module or class had been made.
+        ``around`` holds the node ids of what is around the test: what fixtures of other scopes have written
+        is undone first. ``loop`` is what it runs on, if that is known and outlives it.
+        ``reset_sequences`` sets the sequences to where they stood when the database was cloned, or when the
+        fixtures of wider scope had written.
         Where the test ``has_failed`` already, what may be a mere consequence of that is not raised.
         ``refused`` is called in place of that with what only real commits can show, if there is any.
         """
-        self._keep()
-        clone = self._take() if isolation == "database" else ""
-        self._begin(test_id, isolation, clone, reset=reset_sequences)
+        self.levels.settle(around)
+        running = _Running(test_id, isolation, reset_sequences)
+        self._begin(running)
         self.places.outlived.begin(loop)
         self.places.threads.begin()
-        self._tests.append(test_id)
+        self._tests.append(running)
         try:
             yield
         finally:
             self.places.outlived.end()
             self.places.threads.end()
             self._tests.pop()
-            errors = self._end(test_id, isolation)
-            if clone:
-                self._give_back(clone)
+            errors = self._end(running)
+            if running.clone:
+                self._clones.give_back(running.clone)
             elif any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
-                self._is_stale = True
+                self.levels.spoilt = test_id
         needing = (e for e in errors if isinstance(e, IsolationError) and e.needs_real_commits)
         if refused is not None and (error := next(needing, None)) is not None:
             refused(error)
@@ -139,31 +139,37 @@ class Worker:
         if errors:
             raise errors[0]
 
-    def _begin(self, test_id: str, isolation: Isolation, clone: str = "", *, reset: bool = False) -> None:
-        if isolation == "rollback" and self._is_stale:
-            self._share_another()
-        self.places.begin(test_id, isolation)
-        frozen = any(name in sys.modules for name in _CLOCKS)
+    def _begin(self, running: _Running) -> None:
+        if running.isolation == "database":
+            running.clone = self.levels.take()
+        else:
+            self.levels.share(running.id)
+        self.places.begin(running.id, running.isolation)
         self._control.tell(
-            "begin", test=test_id, isolation=isolation, database=clone, reset=reset, frozen=frozen
+            "begin",
+            test=running.id,
+            isolation=running.isolation,
+            database=running.clone,
+            reset=running.reset_sequences,
+            frozen=any(name in sys.modules for name in _CLOCKS),
         )
 
-    def _end(self, test_id: str, isolation: Isolation) -> list[HarnessError]:
+    def _end(self, running: _Running) -> list[HarnessError]:
         errors: list[HarnessError] = []
-        pending = tasks.pending(self.places.tasks) if isolation == "rollback" else []
+        pending = tasks.pending(self.places.tasks) if running.isolation == "rollback" else []
         if pending:
             self.places.outlived.add(pending)
-            errors.append(IsolationError.task_pending(test_id, map(tasks.name, pending)))
-        report = self._control.ask("end")
-        self.places.begin(self._tests[-1] if self._tests else "", "rollback" if self._tests else "")
-        return [*(error_of(test_id, Refused(kind, *args)) for kind, args in report["refusals"]), *errors]
+            errors.append(IsolationError.task_pending(running.id, map(tasks.name, pending)))
+        report = self._control.ask("end", held=self.places.held.processes())
+        self.places.begin("", "")
+        return [*(error_of(running.id, Refused(kind, *args)) for kind, args in report["refusals"]), *errors]
 
     def refusals(self) -> list[IsolationError]:
         """What the running test has been refused so far."""
         if not self._tests:
             return []
         found = self._control.ask("refusals")["refusals"]
-        return [error_of(self._tests[-1], Refused(kind, *arguments)) for kind, arguments in found]
+        return [error_of(self._tests[-1].id, Refused(kind, *arguments)) for kind, arguments in found]
 
     def denied(self) -> list[str]:
         """What has been denied to the role of the app that a superuser may, since this was last asked."""
@@ -174,83 +180,73 @@ class Worker:
         """``test_id`` runs, and has not asked for the database; empty where none does."""
         self._control.tell("refuse", test=test_id)
 
-    # -- data of modules and classes ------------------------------------------------------------------
+    # -- fixtures of wider scope ------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def scope(self, name: str, isolation: Isolation) -> Iterator[None]:
-        """Make data for all tests of the module or class ``name``, undone after the last of them.
+    def begin_fixture(self, phase: Phase, around: Collection[str], *, tears_down: bool = False) -> None:
+        """A fixture of wider scope than a test is about to be set up, or torn down.
 
-        With ``isolation="database"`` the data is committed, and what its tests get are clones of the
-        database with it. Their own isolation may then be either.
+        ``around`` is that of `Levels.begin`.
         """
-        if isolation == "rollback":
-            with self.test(name, "rollback", reset_sequences=self.config.reset_sequences == "on"):
-                yield
-            return
-        self._keep()
-        self._scopes.append(name)
-        self.note_change()
-        try:
-            yield
-        finally:
-            if self._making:
-                self._end(name, "database")
-                self._give_back(self._making)
-                self._making = ""
-            self._scopes.pop()
-            self._discard_next()
-            self.provider.forget(self.name, len(self._scopes) + 1)
-            self._is_stale = True
+        running = self._tests[-1] if self._tests else None
+        fixture = _Fixture(phase)
+        if self._fixtures:
+            fixture.is_late = self._fixtures[-1].is_late
+        elif running is not None:
+            fixture.is_late = not self._control.ask("untouched")["untouched"]
+        if fixture.is_late:
+            self._control.ask("watch")
+        elif running is not None and not self._fixtures:
+            self._control.ask("end")
+            if running.clone:
+                self._clones.drop(running.clone)
+            fixture.paused = running
+        if not fixture.is_late:
+            self.levels.begin(phase, around, tears_down=tears_down)
+        self._fixtures.append(fixture)
 
-    def note_change(self) -> None:
-        """A fixture of wider scope than a test is about to be set up: its data belongs to the scope."""
-        if self._scopes and not self._tests and not self._making:
-            self._making = self._take()
-            self._begin(self._scopes[-1], "database", self._making)
+    def make_way(self, phase: Phase) -> None:
+        """A fixture is about to be set up before which those of narrower scope are torn down."""
+        if not (self._tests or self._fixtures):
+            self.levels.make_way(phase)
 
-    def _keep(self) -> None:
-        """Have the tests of the scope begin with what its fixtures have made."""
-        if self._making:
-            made, self._making = self._making, ""
-            self._end(self._scopes[-1], "database")
-            self._discard_next()
-            self.provider.keep(self.name, len(self._scopes), made)
-            self._is_stale = True
-
-    # -- clones -----------------------------------------------------------------------------------------
-
-    def _take(self) -> str:
-        """A fresh clone.
+    def end_fixture(self, finish: Callable[[], None] | None = None, *, torn_down: bool = False) -> None:
+        """The fixture is set up, or ``torn_down``; ``finish`` will tear it down.
 
         Raises:
-            HarnessError: It could not be made.
+            IsolationError: It has done what its scope cannot have.
         """
-        following, self._next = self._next, None
-        return following.result() if following is not None else self.provider.take(self.name)
-
-    def _give_back(self, clone: str) -> None:
-        """Have ``clone`` dropped, and the next one made ready; pytest goes on meanwhile."""
-        self._next = self._taker.submit(self._exchange, clone)
-
-    def _exchange(self, clone: str) -> str:
-        self.provider.give_back(self.name, clone)
-        taken = self.provider.take(self.name)
-        self._control.tell("prepare", database=taken)
-        return taken
-
-    def _discard_next(self) -> None:
-        """The clone that was made ready is not what the next test is to have."""
-        following, self._next = self._next, None
-        if following is not None:
-            self.provider.give_back(self.name, following.result())
-
-    def _share_another(self) -> None:
-        """Have tests share a transaction in a fresh clone."""
-        self._is_stale = False
-        old, self._shared = self._shared, self._take()
-        self._control.ask("use", database=self._shared)
-        self.provider.give_back(self.name, old)
+        fixture = self._fixtures.pop()
+        if fixture.is_late:
+            if self._control.ask("watch")["wrote"] and not torn_down:
+                raise IsolationError.wider_in_test(self._tests[-1].id, fixture.phase.fixture)
+            return
+        try:
+            self.levels.end(finish, torn_down=torn_down)
+        finally:
+            if fixture.paused is not None:
+                self._begin(fixture.paused)
 
     def close(self) -> None:
-        self._taker.shutdown()
+        self._clones.close()
         self.places.remove()
+
+
+@dataclasses.dataclass(slots=True)
+class _Running:
+    """A test that runs. ``clone`` is its database where it has real commits."""
+
+    id: str
+    isolation: Isolation
+    reset_sequences: bool
+    clone: str = ""
+
+
+@dataclasses.dataclass(slots=True)
+class _Fixture:
+    """A fixture of wider scope that is being set up or torn down."""
+
+    phase: Phase
+    is_late: bool = False
+    """Whether the running test has used the database before."""
+    paused: _Running | None = None
+    """The test that goes on afterwards."""

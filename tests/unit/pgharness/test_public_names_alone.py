@@ -20,7 +20,6 @@ ALLOWED: dict[str, set[str]] = {
     # our own transport and client, of this package
     "pgharness.fixtures.clients": {"_transport"},
     "pgharness.proxy.core.client": {"_place"},
-    "pgharness.proxy.core.stack": {"_count"},
     # the interpreter's, and documented: what another thread is at
     "pgharness.runs.threads": {"_current_frames"},
     # the interpreter's: inspect.stack() would read every source file

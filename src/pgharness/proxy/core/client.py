@@ -65,7 +65,7 @@ class Client:
         place: Yields where in the code its running transaction began, if that is known.
     """
 
-    def __init__(  # noqa: PLR0913 - what a login tells
+    def __init__(  # noqa: PLR0913, PLR0915 - what a login tells
         self,
         pid: int,
         secret: bytes,
@@ -121,6 +121,8 @@ class Client:
         self.transaction: Transaction | None = None
         self.touched: set[str] = set()
         """The parameters that it may have set while it had a connection for itself."""
+        self.carried = False
+        """Whether it goes on with a transaction in which an earlier test or fixture has only read."""
         self.lost = ""
         """The test with which its transaction has ended, while it has not noticed."""
         self.last = ""

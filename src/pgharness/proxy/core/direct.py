@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.channel import FORWARD, SWALLOW, Channel, Section, Unit
 from pgharness.proxy.core.client import Client, Prepared
-from pgharness.proxy.core.settings import AUTHORIZATION, literal
+from pgharness.proxy.core.settings import AUTHORIZATION, identifier, literal
 from pgharness.proxy.core.statements import Statement, read
 
 _ANSWERED = frozenset((b"P", b"B", b"D", b"E", b"C"))
@@ -21,6 +21,7 @@ class Direct:
         client: The client; what it has prepared elsewhere is prepared here when it is first used.
         forget: Called with what the client has prepared elsewhere and needs no more.
         failed: Called with the fields of an ErrorResponse before the client is told.
+        watch: Called with every statement that the client sends, where somebody wants to know.
         becomes: Whether the connection has logged in as a superuser, who acts as the client's role.
     """
 
@@ -30,10 +31,12 @@ class Direct:
         forget: Callable[[Prepared], None] = lambda _: None,
         failed: Callable[[dict[str, str]], None] = lambda _: None,
         *,
+        watch: Callable[[Statement], None] | None = None,
         becomes: bool = False,
     ) -> None:
         self.client = client
         self._failed = failed
+        self.watch = watch
         self._becomes = becomes
         self._discards = False
         """Whether the client may have gone back to that superuser by DISCARD ALL."""
@@ -56,8 +59,17 @@ class Direct:
         self._failed(wire.fields(body))
         return wire.message(b"E", body)
 
-    def begin(self, settings: dict[str, str]) -> None:
-        """Give the new connection the parameters of its client's session."""
+    def begin(self, settings: Mapping[str, str]) -> None:
+        """Give the new connection the parameters of its client's session, and what else belongs to that."""
+        client, sql = self.client, [f"LISTEN {identifier(channel)}" for channel in self.client.listens]
+        self._set(settings)
+        if client.carried:
+            client.carried, self.status = False, b"T"
+            sql.append("BEGIN")
+        if sql:
+            self.channel.send(wire.query("; ".join(sql)), Section(None, lambda _: None))
+
+    def _set(self, settings: Mapping[str, str]) -> None:
         if settings:
             last = [name for name in ("session_authorization", "role") if name in settings]
             names = [*(name for name in settings if name not in last), *last]
@@ -135,6 +147,9 @@ class Direct:
     def _again(self, name: bytes) -> None:
         """Prepare here what has been prepared on an earlier connection."""
         prepared = self.client.statements.get(name)
+        if prepared is not None and self.watch is not None:
+            for statement in prepared.statements:
+                self.watch(statement)
         if prepared is not None and name not in self._prepared:
             self._prepared.add(name)
             section = self._section([SWALLOW])
@@ -145,7 +160,7 @@ class Direct:
     def _simple(self, body: bytes) -> bytes:
         self._drop(b"")
         lower = body.lower()
-        if b"set" in lower or any(word in lower for word in _NAMING):
+        if self.watch is not None or b"set" in lower or any(word in lower for word in _NAMING):
             return self._noted(body[:-1])[0] + b"\x00"
         return body
 
@@ -162,12 +177,14 @@ class Direct:
 
     def _become_again(self) -> None:
         if self._discards:
-            self.begin({AUTHORIZATION: self.client.user})
+            self._set({AUTHORIZATION: self.client.user})
 
     def _note(self, statements: tuple[Statement, ...]) -> None:
         """Know what is prepared, and which parameters may have been set."""
         client = self.client
         for statement in statements:
+            if self.watch is not None:
+                self.watch(statement)
             if statement.kind == "set" and statement.name:
                 client.touched.add(statement.name)
             elif statement.set_configs:

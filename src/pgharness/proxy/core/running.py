@@ -33,44 +33,19 @@ class Facts:
     lock_timeout: float = 10.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Restart:
-    """What sets the sequences back: alone; or with data of a wider scope, which is to be kept first."""
-
-    alone: str
-    save: str
-    inside: str
-
-
 class Scope:
-    """A test, or the module or class for whose tests data is made, in the shared transaction.
+    """A test in the shared transaction; ``restart`` is the SQL that sets its sequences back, if it is to.
 
-    ``parent`` is the module or class whose data this one sees. Without an id it is what happens between
-    tests: nothing may be written.
+    Without an id it is what happens between tests: nothing may be written.
     """
 
-    def __init__(
-        self,
-        id_: str,
-        facts: Facts,
-        defaults: dict[str, str],
-        parent: Scope | None = None,
-        restart: Restart | None = None,
-    ) -> None:
+    def __init__(self, id_: str, facts: Facts, defaults: dict[str, str], restart: str = "") -> None:
         self.id = id_
-        self.parent = parent
-        self.depth: int = 0 if parent is None else parent.depth + 1
         self.restart = restart
         self.stack = Stack(defaults)
-        self.base = ""
-        """The savepoint at which it began; empty if it has the transaction for itself."""
         self.begun = False
-        self.lost = False
-        """Whether the connection is gone that held its data."""
-        self.saved = False
-        """Whether the transaction knows where the sequences stood after the data of this scope."""
-        self.deferrable: bool = facts.deferrable if parent is None else parent.deferrable
-        self.checked: bool = False if parent is None else parent.checked
+        self.deferrable = facts.deferrable
+        self.checked = False
         """Whether constraints have been checked, and so are told to wait again where DDL makes them."""
         self.let_wait = False
         self.schema_changed = False
@@ -82,14 +57,6 @@ class Scope:
         """Which transaction has made each temporary table."""
         self.tables: set[str] = set()
         self.refusals: list[Refused] = []
-
-    @property
-    def begun_outside(self) -> Scope | None:
-        """The innermost scope around this one that has data in the transaction."""
-        found = self.parent
-        while found is not None and not found.begun:
-            found = found.parent
-        return found
 
     def refuse_all(self, refused: Refused) -> None:
         """Answer every statement with ``refused``."""

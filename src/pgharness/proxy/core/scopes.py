@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from pgharness.proxy.core import wire, writers
 from pgharness.proxy.core.channel import Section
+from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.refusals import Refused
-from pgharness.proxy.core.running import Restart, Scope
+from pgharness.proxy.core.running import Scope
+from pgharness.proxy.core.transaction import Transaction
 
 if TYPE_CHECKING:
     from pgharness.proxy.core.shared import Shared
@@ -45,33 +47,30 @@ class Scopes:
         if ended is not None:
             ended(Section(None, ended))
 
-    def begin(self, id_: str, restart: Restart | None = None) -> None:
-        """Begin the test, module or class ``id_``, inside what has begun."""
+    def begin(self, id_: str, restart: str = "") -> None:
+        """Begin the test ``id_``; ``restart`` sets its sequences back, if it is to."""
         self._shared.inside(lambda: self._begin(id_, restart))
 
-    def _begin(self, id_: str, restart: Restart | None) -> None:
+    def _begin(self, id_: str, restart: str) -> None:
         shared = self._shared
-        outer = shared.scope
         shared.refused_test = ""
-        if not outer.id and outer.begun:
+        if shared.scope.begun:
             shared.channel.send(wire.query("ROLLBACK"), Section(None, lambda _: shared.pump()))
-        scope = Scope(id_, shared.facts, shared.defaults, outer if outer.id else None, restart)
-        if outer.id:
-            scope.stack.go_on(outer.stack)
-            if outer.lost:
-                scope.refuse_all(Refused("scope_lost", outer.id))
-            elif origins := writers.open_transactions(outer.stack.savepoints):
-                scope.refuse_all(Refused("scope_open", outer.id, origins))
-        shared.scope = scope
+        shared.scope = Scope(id_, shared.facts, shared.defaults, restart)
 
-    def end(self, then: Callable[[Report], None]) -> None:
-        """Undo what has been done since `begin`, and tell ``then`` what is to be said of it."""
-        self._shared.inside(lambda: self._end(then))
+    def end(self, then: Callable[[Report], None], held: Collection[int] = ()) -> None:
+        """Undo what has been done since `begin`, and tell ``then`` what is to be said of it.
 
-    def _end(self, then: Callable[[Report], None]) -> None:
+        ``held`` are the processes of clients that belong to fixtures of wider scope: they may be in a
+        transaction in which they have only read, and go on with it.
+        """
+        self._shared.inside(lambda: self._end(then, held))
+
+    def _end(self, then: Callable[[Report], None], held: Collection[int]) -> None:
         shared = self._shared
         scope = shared.scope
         report = Report(scope.refusals)
+        self._carry_over(scope, held)
         if scope.stack.diverged is None and (origins := writers.open_transactions(scope.stack.savepoints)):
             report.refusals.append(Refused("left_open", origins))
         self._cut_off(scope)
@@ -83,14 +82,14 @@ class Scopes:
                 report.refusals.append(Refused("advisory_lock", scope.locked_at))
             if scope.schema_changed:
                 shared.statements.schema_undone()
-            shared.scope = scope.parent or Scope("", shared.facts, shared.defaults)
+            shared.scope = Scope("", shared.facts, shared.defaults)
             then(report)
             shared.pump()
 
         if scope.locked_at:
             sql += [_LOCKS, _UNLOCK]
-        if sql and self.restarted and scope.restart is not None:  # the server does it while pytest goes on
-            sql.append(scope.restart.alone)
+        if sql and self.restarted:  # the server does it while pytest goes on
+            sql.append(scope.restart)
         if not sql or not shared.connected:
             ended(Section(None, ended))
         elif scope.locked_at:
@@ -103,10 +102,30 @@ class Scopes:
     def _undoing(self, scope: Scope) -> list[str]:
         if not scope.begun:
             return []
-        self.restarted = scope.restart is not None and not scope.base
-        if scope.base:
-            return [f"ROLLBACK TO SAVEPOINT {scope.base}", f"RELEASE SAVEPOINT {scope.base}"]
+        self.restarted = bool(scope.restart)
         return ["ROLLBACK"]
+
+    def _carry_over(self, scope: Scope, held: Collection[int]) -> None:
+        for pid in held:
+            client = self._shared.clients.get(pid)
+            transaction = client.transaction if client is not None else None
+            if client is not None and transaction is not None and self._only_read(scope, transaction):
+                client.carried, client.transaction = True, None
+                scope.stack.rollback(transaction)
+
+    def _only_read(self, scope: Scope, transaction: Transaction) -> bool:
+        """Whether ``transaction`` is no other than one that has just begun."""
+        if transaction.failed or transaction.snapshot or transaction.locks or transaction.read_only:
+            return False
+        if not transaction.explicit:
+            return False
+        savepoints = scope.stack.savepoints
+        return not (scope.stack.has_labels(transaction) or writers.wrote(savepoints, transaction))
+
+    def go_on(self, client: Client) -> None:
+        """Have ``client`` in a transaction again, after one in which it has only read has been ended."""
+        client.carried = False
+        client.transaction = self._shared.control.new_transaction(client, explicit=True)
 
     def _cut_off(self, scope: Scope) -> None:
         """End on the side of the clients what does not outlive a test."""

@@ -121,20 +121,11 @@ class Sending:
             shared.channel.send(wire.query("; ".join([*sql, *(more or ())])), Section(None, self._preceded))
 
     def opening(self) -> list[str]:
-        """What begins the scope, inside the one around it if that has data."""
+        """What begins the transaction of the test."""
         scope = self._shared.scope
-        outer, restart = scope.begun_outside, scope.restart
         scope.begun = True
-        if outer is None:
-            begin = "BEGIN" if scope.id else "BEGIN READ ONLY"
-            return [begin, restart.alone] if restart and not self._shared.scopes.restarted else [begin]
-        sql = outer.stack.take_pending()
-        if restart is not None and not outer.saved:
-            outer.saved = True
-            sql.append(restart.save)
-        scope.base = f"pgh_base_{scope.depth}"
-        sql.append(f"SAVEPOINT {scope.base}")
-        return [*sql, restart.inside] if restart is not None else sql
+        begin = "BEGIN" if scope.id else "BEGIN READ ONLY"
+        return [begin, scope.restart] if scope.restart and not self._shared.scopes.restarted else [begin]
 
     def _preceded(self, section: Section) -> None:
         stack = self._shared.scope.stack

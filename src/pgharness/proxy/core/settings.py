@@ -27,6 +27,11 @@ def literal(text: str) -> str:
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
+def identifier(name: str) -> str:
+    """``name`` as an identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def switch(now: Mapping[str, str], wanted: Mapping[str, str], defaults: Mapping[str, str]) -> list[str]:
     """The SQL that leads from the settings ``now`` to those ``wanted``; what neither names stands as it is.
 

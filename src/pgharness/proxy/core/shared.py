@@ -83,6 +83,8 @@ class Shared:
 
         What it has sent may have no Sync yet: an error is told before that, as PostgreSQL does.
         """
+        if client.carried:
+            self.scopes.go_on(client)
         if client.queue and client is not self.holder and client not in self._waiting:
             self._waiting.append(client)
         self.pump()
@@ -263,11 +265,7 @@ class Shared:
         self.connected = self.held = False
         self.channel = Channel(self.failures.refine)
         self._forget_connection()
-        scope: Scope | None = self.scope
-        while scope is not None:
-            scope.lost = scope.lost or scope.begun
-            scope.begun = False
-            scope = scope.parent
+        self.scope.begun = False
         self.scope.stack.diverged = refused
         self.scopes.lost()
         holder = self.holder

@@ -46,17 +46,14 @@ class Stack:
         self.savepoints: list[Savepoint] = []
         self.pending: list[str] = []
         self.diverged: Refused | None = None
+        self.written = 0
+        """How many statements have been sent that may write."""
         self.aborted = False
         """Whether the server is in a failed transaction until what is pending has been sent."""
         self.settings: Mapping[str, str] = NOTHING
         """What is set on the server, as it will be after what is pending."""
         self._snapshots: list[Transaction] = []
         self._count = 0
-
-    def go_on(self, outer: Stack) -> None:
-        """Begin where ``outer`` stands, inside whose transaction this one's savepoints are set."""
-        self.settings = outer.settings
-        self._count = outer._count
 
     def before(self, transaction: Transaction, *, writes: bool) -> list[str]:
         """The SQL to send before a plain statement of ``transaction``.
@@ -85,6 +82,7 @@ class Stack:
             sql += switch(self.settings, wanted, self.defaults)
             self.settings = self._filled(wanted)
         if writes:
+            self.written += 1
             self.savepoints[-1].writers[transaction] = None
             for reader in self._snapshots:
                 if reader is not transaction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgharness.proxy.core.running import Facts, Restart
+from pgharness.proxy.core.running import Facts
 from pgharness.proxy.core.settings import literal
 from pgharness.proxy.core.statements import SetConfig, function_settings
 from pgharness.proxy.server.upstream import Upstream
@@ -27,10 +27,6 @@ _SEQUENCES = """
       AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'UPDATE')
     ORDER BY 1
 """
-_SAVED = "pgharness.sequences"
-_SAVE = f"""SELECT set_config('{_SAVED}', (
-    SELECT coalesce(json_object_agg(format('%I.%I', schemaname, sequencename), last_value), '{{}}')::text
-    FROM pg_sequences WHERE last_value IS NOT NULL), true)"""
 
 
 def facts(  # noqa: PLR0913 - all but three by name
@@ -54,8 +50,8 @@ def facts(  # noqa: PLR0913 - all but three by name
     )
 
 
-def restart(upstream: Upstream, owner: str) -> Restart | None:
-    """What sets every sequence back to where it stands now; None if there is none.
+def restart(upstream: Upstream, owner: str) -> str:
+    """The SQL that sets every sequence back to where it stands now; empty if there is none.
 
     By setval and not by ALTER SEQUENCE ... RESTART: setval is outside of transactions, as nextval is, so a
     test that is rolled back has nothing to undo, and it takes no lock. Where a sequence stands, it says
@@ -66,22 +62,17 @@ def restart(upstream: Upstream, owner: str) -> Restart | None:
     found = [(_text(name), _text(may)) for name, may in upstream.ask(_SEQUENCES.format(owner=literal(owner)))]
     names = [name for name, _ in found]
     if not names:
-        return None
+        return ""
     selects = (f"SELECT {literal(name)}, last_value, is_called FROM {name}" for name in names)
     rows = upstream.ask(" UNION ALL ".join(selects))
     stood = ", ".join(f"({literal(_text(n))}, {_text(v)}, {_text(c) == 't'})" for n, v, c in rows)
     values = f"(VALUES {stood}) AS s (name, value, called)"
-    moved = f"(current_setting('{_SAVED}')::json ->> name)::bigint"
-    inside = (
-        "SELECT setval(to_regclass(name), coalesce(moved, value), moved IS NOT NULL OR called) "
-        f"FROM (SELECT *, {moved} AS moved FROM {values}) AS m"
-    )
-    alone = f"SELECT setval(to_regclass(name), value, called) FROM {values}"
+    sql = f"SELECT setval(to_regclass(name), value, called) FROM {values}"
     if any(may != "t" for _, may in found):
         as_login = f"SELECT set_config('session_authorization', {literal(_login(upstream))}, true)"
         as_owner = f"SELECT set_config('session_authorization', {literal(owner)}, true)"
-        alone = f"{as_login}; {alone}; {as_owner}"
-    return Restart(alone, _SAVE, inside)
+        sql = f"{as_login}; {sql}; {as_owner}"
+    return sql
 
 
 def _login(upstream: Upstream) -> str:

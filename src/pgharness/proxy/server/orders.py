@@ -37,6 +37,7 @@ class Orders:
         self._data = b""
         self._ending = 0.0
         """When the test was told to end that has not ended yet; 0 if there is none."""
+        self._written = 0
 
     def readable(self, _: Any) -> None:
         try:
@@ -88,7 +89,7 @@ class Orders:
             connection = proxy.connection
             if connection.upstream is None:
                 connection.use(connection.database)
-            restart = connection.restart if order.get("reset") else None
+            restart = connection.restart if order.get("reset") else ""
             proxy.shared.scopes.begin(order["test"], restart)
         self._answer(order, {})
 
@@ -96,9 +97,12 @@ class Orders:
         proxy = self._proxy
         proxy.catch_up()  # who has left before has left nothing open
         if proxy.isolation == "database":
-            proxy.clones.end()
+            if proxy.clones.is_wide:
+                self._wait_for_answers()
+            reached, said = proxy.clones.name, proxy.clones.end()
             proxy.isolation = "rollback"
-            self._answer(order, {"refusals": []})
+            answer = {"refusals": _told(said), "wrote": proxy.clones.wrote, "reached": bool(reached)}
+            self._answer(order, answer)
             return
 
         def ended(report: Report) -> None:
@@ -106,7 +110,40 @@ class Orders:
             self._answer(order, {"refusals": _told(report.refusals)})
 
         self._ending = time.monotonic()
-        proxy.shared.scopes.end(ended)
+        proxy.shared.scopes.end(ended, frozenset(order.get("held", ())))
+
+    def _wait_for_answers(self) -> None:
+        """Serve for a moment those whose statements have not ended, such as a poller's."""
+        until = time.monotonic() + _GRACE
+        while self._proxy.clones.is_busy and time.monotonic() < until:
+            self._proxy.catch_up(0.01)
+
+    def _do_wide(self, order: dict[str, Any]) -> None:
+        """A fixture of wider scope than a test is set up or torn down."""
+        proxy = self._proxy
+        proxy.shared.refused_test = ""
+        proxy.isolation = "database"
+        proxy.clones.begin_wide(order["fixture"])
+
+    def _do_rest(self, order: dict[str, Any]) -> None:
+        """Leave the database that tests share, which is to be copied."""
+        self._proxy.connection.close()
+        self._answer(order, {})
+
+    def _do_untouched(self, order: dict[str, Any]) -> None:
+        """Whether the running test has not sent anything."""
+        proxy, scope = self._proxy, self._proxy.shared.scope
+        clients = proxy.shared.clients.values()
+        in_use = proxy.clones.is_used or any(client.transaction is not None for client in clients)
+        self._answer(order, {"untouched": not (in_use or scope.begun or scope.refusals)})
+
+    def _do_watch(self, order: dict[str, Any]) -> None:
+        """Whether the running test has written since this was last asked."""
+        proxy = self._proxy
+        written = proxy.shared.scope.stack.written
+        self._answer(order, {"wrote": proxy.clones.wrote or written > self._written})
+        self._written = written
+        proxy.clones.watch()
 
     def _do_refusals(self, order: dict[str, Any]) -> None:
         """What the running test has been refused so far."""

@@ -100,11 +100,18 @@ class Proxy:
             self._flush()
             self._look_after()
 
-    def catch_up(self) -> None:
-        """Serve what clients have sent until now, that of those who have gone too."""
-        for key, mask in self._selector.select(0):
-            if isinstance(key.data, Session) and key.fd in self._selector.get_map():
+    def catch_up(self, seconds: float = 0) -> None:
+        """Serve what clients have sent until now, that of those who have gone too.
+
+        With ``seconds`` something is waited for so long, and what servers have answered is passed on too.
+        """
+        for key, mask in self._selector.select(seconds):
+            if key.fd not in self._selector.get_map():
+                continue
+            if isinstance(key.data, Session):
                 self._serve(key.data, mask)
+            elif seconds and key.data not in (self._accept, self.orders.readable):
+                key.data(key.fileobj)
 
     def _is_no_order(self, found: tuple[selectors.SelectorKey, int]) -> bool:
         return bool(found[0].data != self.orders.readable)

@@ -7,6 +7,8 @@ import json
 import socket
 
 _SECONDS = 2.0
+_DATABASE_SECONDS = 120.0
+"""A database may have to be made for the answer."""
 
 
 class Questions:
@@ -33,6 +35,14 @@ class Questions:
         """The time of the process that tests, as PostgreSQL reads it."""
         asked = self._ask("now") if self.frozen else ""
         return asked or dt.datetime.now(dt.UTC).isoformat()
+
+    def database(self) -> str:
+        """The database for the fixture of wider scope that is being set up; empty if there is none."""
+        self._connection.settimeout(_DATABASE_SECONDS)
+        try:
+            return self._ask("database")
+        finally:
+            self._connection.settimeout(_SECONDS)
 
     def _ask(self, text: str) -> str:
         try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from pgharness.proxy.core.effects import UNSET
 from pgharness.proxy.core.refusals import Refused
-from pgharness.proxy.core.running import Restart
 from pgharness.proxy.core.settings import AUTHORIZATION, current, set_for_session
 from pgharness.proxy.server import catalogue, upstream
 from pgharness.proxy.server.secured import Socket
@@ -34,7 +33,7 @@ class SharedConnection:
         self.upstream: Upstream | None = None
         self.database = ""
         """The database on the server that stands for that of the tests."""
-        self.restart: Restart | None = None
+        self.restart = ""
         """What sets its sequences back to where they stood at first."""
 
     def use(self, name: str) -> None:

@@ -1,0 +1,81 @@
+"""Tells the worker when a fixture of wider scope than a test is set up and torn down."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pgharness.runs.levels import Phase
+
+if TYPE_CHECKING:
+    from pgharness.runs.harness import Harness
+
+
+class WideFixtures:
+    """The hook around the set-up of fixtures.
+
+    Args:
+        harness: The harness of this process.
+    """
+
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self._around: frozenset[str] = frozenset()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._around = around(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, nextitem: pytest.Item | None) -> None:
+        self._around = around(nextitem) if nextitem is not None else frozenset()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        worker = self._harness.worker
+        if fixturedef.scope == "function" or worker is None or _is_ours(fixturedef):
+            return (yield)
+        phase = _phase(fixturedef, request)
+        if not _is_of_a_plugin(fixturedef):
+            worker.make_way(phase)
+        worker.begin_fixture(phase, self._around)
+        request.addfinalizer(lambda: worker.end_fixture(torn_down=True))  # the last
+        try:
+            value = yield
+            worker.places.held.add(value)
+            return value
+        finally:
+            worker.end_fixture(lambda: fixturedef.finish(request))  # type: ignore[arg-type]  # it is a subrequest
+            request.addfinalizer(lambda: self._tear_down(phase))  # the first
+
+    def _tear_down(self, phase: Phase) -> None:
+        self._harness.worker.begin_fixture(phase, self._around, tears_down=True)
+
+
+def around(item: pytest.Item) -> frozenset[str]:
+    """The node ids of ``item`` and of all that is around it."""
+    return frozenset(node.nodeid for node in item.listchain())
+
+
+def _phase(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Phase:
+    name, parameter = fixturedef.argname, ""
+    if fixturedef.params is not None:
+        parameter = f"{name}[{getattr(request, 'param_index', 0)}]"
+    if request.scope == "session":
+        return Phase(name, "", 0, parameter)
+    return Phase(name, request.node.nodeid, len(request.node.listchain()), parameter)
+
+
+def _is_ours(fixturedef: pytest.FixtureDef[Any]) -> bool:
+    return (fixturedef.func.__module__ or "").startswith("pgharness.")
+
+
+def _is_of_a_plugin(fixturedef: pytest.FixtureDef[Any]) -> bool:
+    """Whether it is none of the project's own, and so writes nothing."""
+    code = getattr(inspect.unwrap(fixturedef.func), "__code__", None)
+    return code is not None and "site-packages" in code.co_filename
