@@ -53,6 +53,7 @@ def own_databases(config: Config, suite: pytest.Config) -> Iterator[OwnDatabases
 @contextlib.contextmanager
 def own_worker(databases: OwnDatabases) -> Iterator[Worker]:
     """A worker on a clone; what connects to its address joins while its `test` runs."""
+    databases.drop("own")  # with what an earlier one has kept of its wider scopes
     control = InThisProcess()
     made = Worker("own", databases.config, databases, control, {})
     try:

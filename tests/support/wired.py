@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pgharness.proxy.core import wire
@@ -38,9 +38,12 @@ class Wired:
         self.shared.scopes.begin(name)
         self.settle()
 
-    def end(self) -> list[tuple[Any, ...]]:
-        """End the test; what it is refused for, as kinds with their arguments."""
-        self.shared.scopes.end(self.reports.append)
+    def end(self, held: Collection[int] = ()) -> list[tuple[Any, ...]]:
+        """End the test; what it is refused for, as kinds with their arguments.
+
+        ``held`` are the clients that fixtures of wider scope hold.
+        """
+        self.shared.scopes.end(self.reports.append, held)
         self.settle()
         return [refused.args for refused in self.reports[-1].refusals]
 

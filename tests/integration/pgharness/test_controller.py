@@ -41,11 +41,14 @@ class SmallRun:
     def give_back(self, worker: str, name: str) -> None:
         self.calls.append(("give_back", worker, name))
 
-    def keep(self, worker: str, level: int, name: str) -> None:
-        self.calls.append(("keep", worker, level, name))
+    def copy(self, worker: str, name: str) -> str:
+        return f"copy_of_{name}_for_{worker}"
 
-    def forget(self, worker: str, level: int) -> None:
-        self.calls.append(("forget", worker, level))
+    def keep(self, worker: str, name: str) -> None:
+        self.calls.append(("keep", worker, name))
+
+    def forget(self, worker: str) -> None:
+        self.calls.append(("forget", worker))
 
     def create_empty(self, worker: str) -> Any:
         if worker == "broken":
@@ -84,15 +87,16 @@ def test_every_question_is_answered_by_the_run(run: SmallRun, remote: RemoteRun)
     assert remote.database("gw0") == WorkerDatabase("db_gw0", FACTS)
     assert remote.create_empty("gw0") == "empty_gw0"
     assert remote.take("gw0") == "clone_gw0"
-    remote.keep("gw0", 1, "clone_gw0")
-    remote.forget("gw0", 1)
+    assert remote.copy("gw0", "db_gw0") == "copy_of_db_gw0_for_gw0"
+    remote.keep("gw0", "copy")
+    remote.forget("gw0")
     remote.give_back("gw0", "clone_gw0")
     remote.drop_empty("empty_gw0")
     remote.abort(SchemaError("two heads."))
 
     assert run.calls == [
-        ("keep", "gw0", 1, "clone_gw0"),
-        ("forget", "gw0", 1),
+        ("keep", "gw0", "copy"),
+        ("forget", "gw0"),
         ("give_back", "gw0", "clone_gw0"),
         ("drop_empty", "empty_gw0"),
         ("abort", "pgharness: two heads."),

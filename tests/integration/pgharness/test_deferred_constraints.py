@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgharness.errors import IsolationError
@@ -197,3 +197,30 @@ def test_where_no_constraint_can_wait_a_commit_sends_nothing(
     joined.close()
 
     assert found == "INSERT INTO plain VALUES (1)"
+
+
+LATE = "(x int UNIQUE DEFERRABLE INITIALLY DEFERRED)"
+
+
+def test_a_constraint_that_a_test_has_made_is_checked_at_a_later_commit(
+    joined: Joined, engine: Engine
+) -> None:
+    with joined.test():
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE TABLE late {LATE}"))
+        with engine.connect() as connection:
+            connection.execute(text("INSERT INTO late VALUES (1), (1)"))
+            with pytest.raises(IntegrityError):
+                connection.commit()
+
+
+def test_a_constraint_that_is_made_after_one_was_checked_waits_for_the_commit(
+    joined: Joined, engine: Engine
+) -> None:
+    with joined.test():
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE TABLE late {LATE}"))
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE TABLE later {LATE}"))
+            connection.execute(text("INSERT INTO later VALUES (1), (1)"))
+            connection.execute(text("DELETE FROM later"))

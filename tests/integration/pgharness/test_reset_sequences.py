@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from pgharness.proxy.server import catalogue, upstream
 from pgharness.proxy.server.upstream import Target
-from pgharness.runs.worker import Worker
+from pgharness.runs.levels import Phase
+from pgharness.runs.worker import Isolation, Worker
 from pgharness.server.base import Address
 from tests.integration.pgharness.conftest import MakeProject
 from tests.support.own_worker import OwnDatabases, own_databases, own_worker
@@ -35,6 +37,7 @@ SCHEMA = """
 TABLES = ("seeded", "moved", '"Main Shop"."It\'s"')
 FIRST = [4, 1000, 5000000000, -1, 1]
 SECOND = [5, 1001, 5000000010, -2, 2]
+ISOLATIONS: list[Isolation] = ["rollback", "database", "database", "rollback"]
 Use = Callable[[Callable[[Connection], Any]], Any]
 
 
@@ -153,49 +156,91 @@ def add(connection: Connection) -> Any:
     return connection.execute(text("INSERT INTO seeded DEFAULT VALUES RETURNING id")).scalar()
 
 
-def test_after_the_data_of_a_module_or_class(worker: Worker, use: Use) -> None:
+@contextlib.contextmanager
+def fixture(worker: Worker, *nodes: str) -> Iterator[None]:
+    """The set-up of a fixture whose scope is the last of ``nodes``; the session's if there is none."""
+    phase = Phase(f"of {nodes[-1]}", nodes[-1], len(nodes)) if nodes else Phase("of the session", "")
+    worker.begin_fixture(phase, nodes)
+    try:
+        yield
+    finally:
+        worker.end_fixture()
+
+
+def test_after_the_data_of_wider_scopes(worker: Worker, use: Use) -> None:
     """Ids begin after those of the rows that the test sees."""
     found: list[Any] = []
 
-    def test(*, asks: bool = True) -> None:
-        with worker.test("test_x", "rollback", reset_sequences=asks):
-            found.extend((use(add), use(add)))
+    def test(*around: str, isolation: Isolation = "rollback") -> None:
+        with worker.test("test_x", isolation, around=around, reset_sequences=True):
+            found.append((use(add), use(add)))
 
-    with worker.scope("module", "rollback"):
+    with fixture(worker):
         found.append(use(add))
-        test()
-        test()
-        with worker.scope("class", "rollback"):
-            found.append(use(add))
-            test()
-            test(asks=False)
-            test()
-        test()
     test()
+    with fixture(worker, "module"):
+        found.append(use(add))
+    test("module")
+    test("module", isolation="database")
+    test("module")
+    with fixture(worker, "module", "class"):
+        found.append(use(add))
+    test("module", "class")
+    test("module", "class", isolation="database")
+    test("module", "class")
+    test("module")
+    test("module", isolation="database")
+    test()
+    test(isolation="database")
 
-    assert found == [4, *(5, 6), *(5, 6), 5, *(6, 7), *(8, 9), *(6, 7), *(5, 6), *(4, 5)]
+    of_session, of_module, of_class = 4, 5, 6
+    assert found == [
+        *(of_session, (5, 6)),
+        *(of_module, *[(6, 7)] * 3),
+        *(of_class, *[(7, 8)] * 3),
+        *[(6, 7)] * 2,
+        *[(5, 6)] * 2,
+    ]
 
 
-def test_in_a_module_and_class_without_data(worker: Worker, use: Use) -> None:
+def test_after_fixtures_that_have_no_data(worker: Worker, use: Use) -> None:
     found = []
-    with worker.scope("module", "rollback"), worker.scope("class", "rollback"):
-        for _ in range(2):
-            with worker.test("test_x", "rollback", reset_sequences=True):
+    with fixture(worker):
+        use(run("SELECT FROM seeded"))
+    for nodes in (["module"], ["module", "class"]):
+        with fixture(worker, *nodes):
+            pass
+        for isolation in ISOLATIONS:
+            with worker.test("test_x", isolation, around=nodes, reset_sequences=True):
                 found.append(use(ids))
 
-    assert found == [FIRST] * 2
+    assert found == [FIRST] * 2 * len(ISOLATIONS)
 
 
-def test_a_class_without_data_in_a_module_with_it(worker: Worker, use: Use) -> None:
+def test_after_a_class_without_data_in_a_module_with_it(worker: Worker, use: Use) -> None:
     found = []
-    with worker.scope("module", "rollback"):
+    with fixture(worker, "module"):
         found.append(use(ids)[:4])
-        with worker.scope("class", "rollback"):
-            for _ in range(2):
-                with worker.test("test_x", "rollback", reset_sequences=True):
-                    found.append(use(ids)[:4])
+    with fixture(worker, "module", "class"):
+        use(run("SELECT FROM seeded"))
+    for isolation in ISOLATIONS:
+        with worker.test("test_x", isolation, around=("module", "class"), reset_sequences=True):
+            found.append(use(ids)[:4])
 
-    assert found == [FIRST[:4], SECOND[:4], SECOND[:4]]
+    assert found == [FIRST[:4], *[SECOND[:4]] * len(ISOLATIONS)]
+
+
+def test_a_copy_has_the_sequences_where_they_stood(worker: Worker, use: Use) -> None:
+    """So many that they are not set back yet when the copy is made."""
+    many = "DO $$BEGIN FOR i IN 1..3000 LOOP EXECUTE format('CREATE SEQUENCE s%s', i); END LOOP; END$$"
+    with fixture(worker):
+        use(run(many))
+    found = []
+    for isolation in ISOLATIONS:
+        with worker.test("test_x", isolation, reset_sequences=True):
+            found.append(use(add))
+
+    assert found == [4] * len(ISOLATIONS)
 
 
 def test_a_sequence_that_is_gone_is_passed_over(worker: Worker, use: Use, address: Address) -> None:
@@ -222,8 +267,7 @@ def test_a_sequence_of_another_role_is_left_alone(worker: Worker, address: Addre
         restart = catalogue.restart(opened, "pgh_other")
         opened.close()
 
-        assert restart is not None
-        assert "(VALUES ('public.moved_id_seq', 1000, False)) AS s" in restart.alone
+        assert "(VALUES ('public.moved_id_seq', 1000, False)) AS s" in restart
     finally:
         execute(address, worker.database, "DROP OWNED BY pgh_other", "DROP ROLE pgh_other")
 

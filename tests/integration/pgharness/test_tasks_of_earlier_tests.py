@@ -7,11 +7,12 @@ import pytest
 from tests.integration.pgharness.conftest import MakeProject
 
 TESTS = """
-import asyncio
+import asyncio, os
 import pytest, pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+URL = os.environ["DATABASE_URL"]
 ONE = text("SELECT 1")
 tasks = {}
 
@@ -20,8 +21,8 @@ async def job(engine, go_on):
     async with engine.connect() as connection:
         return (await connection.execute(ONE)).scalar()
 
-def begin(name, database):
-    engine, go_on = create_async_engine(database.asyncpg_url), asyncio.Event()
+def begin(name):
+    engine, go_on = create_async_engine(URL), asyncio.Event()
     tasks[name] = asyncio.create_task(job(engine, go_on)), go_on, engine
 
 async def end(name):
@@ -33,14 +34,14 @@ async def end(name):
         await engine.dispose()
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def of_the_module(pg_module):
-    begin("module", pg_module)
+async def of_the_module():
+    begin("module")
 
 async def test_begins(of_the_module, pg_database):
-    begin("test", pg_database)
+    begin("test")
 
 async def test_same_test(pg_database):
-    begin("same", pg_database)
+    begin("same")
     assert await end("same") == 1
 
 async def test_of_a_wider_fixture(pg_database):
@@ -61,6 +62,6 @@ def test_it_is_refused_and_a_wider_fixtures_task_is_not(project: MakeProject, is
 
     assert result.outcomes == {"passed": 3, "failed": 1}, result.output
     assert (
-        "test_notes.py::test_ends: the task job() at test_notes.py:10 of an earlier test "
+        "test_notes.py::test_ends: the task job() at test_notes.py:11 of an earlier test "
         "reached the test database." in result.output
     )

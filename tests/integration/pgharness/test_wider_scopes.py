@@ -1,287 +1,267 @@
-"""Data made once for a module or class: each of its tests sees it, and none changes it for another."""
+"""What a fixture of wider scope writes: its tests see it as it was made, add to it, and leave it so."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from sqlalchemy import text
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.integration.pgharness.conftest import MakeProject
-from tests.support.joined import Joined, leaving, refused
+from tests.support.project import Project
+from tests.support.wide_fixtures import IN_ORDER, write_into
 
-COUNT = text("SELECT count(*) FROM made")
-INSERT = text("INSERT INTO made VALUES (1)")
+CONFTEST = """
+globals().update(fixtures_of("session"), **fixtures_of("module"), **fixtures_of("class"))
 
+@pytest.fixture(scope="module", params=["one", "other"])
+def instance(request):
+    name = f"instance {request.param}"
+    begin(name)
+    yield name
+    end(name)
+"""
+TESTS = """
+import unittest
 
-@pytest.fixture
-def joined_schema() -> str:
-    return "CREATE TABLE made (x int)"
+real = pytest.mark.parametrize("_", [0, pytest.param(1, marks=pytest.mark.pg(isolation="database"))])
 
+def setup_module():
+    begin("setup_module")
 
-def insert(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(INSERT)
+def teardown_module():
+    end("setup_module")
 
+def test_alone(pg_database):
+    check("setup_module")
 
-def count(engine: Engine) -> object:
-    with engine.connect() as connection:
-        return connection.execute(COUNT).scalar()
+@real
+@uses("session")
+def test_session(_):
+    check("session_by_session", "setup_module")
 
+@real
+@uses("package")
+def test_package(_):
+    check("package_by_engine", "setup_module")
 
-async def async_insert(engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
-        await connection.execute(INSERT)
+@uses("session", "module")
+def test_module(module_by_asyncpg):
+    assert items()["module_by_asyncpg"] == module_by_asyncpg
+    check("session_by_psycopg", "module_by_async_engine")
+    vacuum_in_second_attempt()
+    assert items()["module_by_asyncpg"] == module_by_asyncpg
 
-
-async def async_count(engine: AsyncEngine) -> object:
-    async with engine.connect() as connection:
-        return (await connection.execute(COUNT)).scalar()
-
-
-def test_psycopg(joined: Joined, engine: Engine) -> None:
-    with joined.test("module"):
-        insert(engine)
-        for _ in range(2):
-            with joined.test():
-                assert count(engine) == 1
-                insert(engine)
-                assert count(engine) == 2
-        with joined.test():
-            pass
-        insert(engine)  # a fixture that only a later test asks for
-        with joined.test("class"):
-            insert(engine)
-            with joined.test():
-                insert(engine)
-                assert count(engine) == 4
-        with joined.test():
-            assert count(engine) == 2
-    with joined.test():
-        assert count(engine) == 0
-
-
-def test_asyncpg(joined: Joined, async_engine: AsyncEngine, loop: asyncio.Runner) -> None:
-    with joined.test("module"):
-        loop.run(async_insert(async_engine))
-        for _ in range(2):
-            with joined.test():
-                assert loop.run(async_count(async_engine)) == 1
-                loop.run(async_insert(async_engine))
-                assert loop.run(async_count(async_engine)) == 2
-        with joined.test():  # on a loop of its own
-            assert asyncio.run(async_count(async_engine)) == 1
-    with joined.test():
-        assert loop.run(async_count(async_engine)) == 0
-
-
-def test_a_scope_that_has_made_nothing(joined: Joined, engine: Engine) -> None:
-    with joined.test("module"):
-        with joined.test():
-            insert(engine)
-        with joined.test():
-            assert count(engine) == 0
-
-
-def test_settings_of_a_fixture_do_not_reach_the_tests(joined: Joined, engine: Engine) -> None:
-    asked = engine.execution_options()
-    with joined.test("module"):
-        with asked.begin() as connection:
-            connection.execute(text("SET work_mem = '1MB'"))
-            connection.execute(INSERT)
-        with joined.test(), engine.connect() as connection:
-            assert connection.execute(text("SHOW work_mem")).scalar() == "4MB"
-
-
-def test_what_is_not_committed(joined: Joined, engine: Engine) -> None:
-    still_open = "test_a.py: a transaction is still open as the test ends."
-    with leaving(joined, still_open, "begun at HERE", name="test_a.py"), engine.connect() as connection:
-        connection.execute(INSERT)
-        said = "test_x: a transaction that a fixture of test_a.py has begun is still open."
-        with leaving(joined, said), refused(said):
-            count(engine)
-
-
-def test_a_connection_that_the_server_closes_takes_the_data_of_the_scope_along(
-    joined: Joined, engine: Engine, administrator: Engine
-) -> None:
-    end_others = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    lost = "the connection that holds the test's transaction was closed by the server."
-
-    def end_it() -> None:
-        with leaving(joined, f"test_one: {lost}", name="test_one"):
-            with administrator.connect() as connection:
-                connection.execute(end_others)
-            with pytest.raises(DBAPIError):
-                count(engine)
-
-    gone = "the data that was made for all tests of test_a.py is gone."
-    with joined.test("test_a.py"):
-        insert(engine)
-        end_it()
-        with leaving(joined, f"test_two: {gone}", name="test_two"), refused(f"test_two: {gone}"):
-            count(engine)
-    with joined.test("test_three"):
-        assert count(engine) == 0
-
-
-PROJECT = """
-import pytest, pytest_asyncio
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
-
-COUNT = text("SELECT count(*) FROM made")
-
-async def add(database):
-    engine = create_async_engine(database.asyncpg_url)
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE IF NOT EXISTS made (x int)"))
-        await connection.execute(text("INSERT INTO made VALUES (1)"))
-    await engine.dispose()
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def made(pg_module):
-    await add(pg_module)
-
-@pytest_asyncio.fixture(scope="class", loop_scope="session")
-async def more(made, pg_class):
-    await add(pg_class)
-
-async def one_more(session, before):
-    assert (await session.execute(COUNT)).scalar() == before
-    await session.execute(text("INSERT INTO made VALUES (2)"))
-    await session.commit()
-
-async def test_one(made, db_session):
-    await one_more(db_session, 1)
+@uses("session", "module")
+async def test_async(session_by_asyncpg):
+    note("async", await by_async_engine(INSERT.format("async")))
+    try:
+        assert items() == LIVE
+        vacuum_in_second_attempt()
+        assert items() == LIVE
+    finally:
+        del LIVE["async"]
 
 class TestClass:
-    async def test_two(self, more, db_session):
-        await one_more(db_session, 2)
+    @classmethod
+    def setup_class(cls):
+        begin("setup_class")
 
-    async def test_three(self, more, db_session):
-        await one_more(db_session, 2)
+    @classmethod
+    def teardown_class(cls):
+        end("setup_class")
 
-async def test_four(made, db_session):
-    await one_more(db_session, 1)
+    @real
+    @uses("class")
+    def test_class(self, _):
+        check("setup_class", "class_by_psycopg2", "class_by_asyncpg")
+
+    @uses("session", "class")
+    def test_late(self):
+        check("setup_class", "class_by_psycopg", "session_by_session")
+        vacuum_in_second_attempt()
+
+    def test_alone(self, pg_database):
+        check("setup_class")
+
+@pytest.mark.usefixtures("pg_database")
+class TestUnittest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        begin("setUpClass")
+
+    @classmethod
+    def tearDownClass(cls):
+        end("setUpClass")
+
+    def test_one(self):
+        check("setUpClass")
+
+    def test_two(self):
+        check("setUpClass")
+        vacuum_in_second_attempt()
+
+@real
+@uses("session")
+def test_instance(instance, _):
+    check(instance)
+    assert len([name for name in LIVE if name.startswith("instance ")]) == 1
+
+def test_instance_too(instance, pg_database):
+    check(instance)
+    vacuum_in_second_attempt()
 """
-REAL = """
-import psycopg
+TEST_OUTSIDE = """
+def test_outside(pg_database):
+    assert not any(name.startswith(("package", "module", "class", "instance", "set")) for name in LIVE)
+    check()
 
-@pytest.fixture(scope="module")
-def late(pg_module):
-    with psycopg.connect(pg_module.url) as connection:
-        connection.execute("INSERT INTO made VALUES (3)")
-
-@pytest.mark.pg(isolation="database")
-async def test_five(made, db_session):
-    await one_more(db_session, 1)
-
-@pytest.mark.pg(isolation="database")
-async def test_six(late, db_session):
-    await one_more(db_session, 2)
-
-async def test_seven(late, db_session):
-    await one_more(db_session, 2)
-"""
-OTHER = """
-from sqlalchemy import text
-
-async def test_other(db_session):
-    assert (await db_session.execute(text("SELECT to_regclass('made')"))).scalar() is None
+@uses("session")
+def test_session():
+    check("session_by_engine")
+    vacuum_in_second_attempt()
 """
 
 
-def test_by_fixtures(project: MakeProject) -> None:
-    adopter = project("tiers")
-    adopter.write("tests/api/test_a.py", PROJECT)
-    adopter.write("tests/api/test_b.py", OTHER)
+@pytest.mark.parametrize(
+    ("isolation", "options"),
+    [
+        ("rollback", IN_ORDER),
+        ("database", IN_ORDER),
+        ("auto", IN_ORDER),
+        ("rollback", ("-p", "randomly", "--randomly-seed=1")),
+        ("database", ("-p", "randomly", "--randomly-seed=2")),
+        ("auto", ("-p", "randomly", "--randomly-seed=3")),
+        ("auto", ("-p", "randomly", "--randomly-seed=4")),
+        ("rollback", ("-n", "2", "-p", "randomly", "--randomly-seed=5")),
+        ("auto", ("-n", "2", "-p", "randomly", "--randomly-seed=6")),
+        ("auto", ("-n", "2", "--dist=loadscope", *IN_ORDER)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_every_scope_and_driver(empty_project: Project, isolation: str, options: tuple[str, ...]) -> None:
+    adopter = write_into(empty_project, conftest=CONFTEST, test_outside=TEST_OUTSIDE)
+    adopter.write("package/__init__.py", "")
+    adopter.write("package/conftest.py", 'from helpers import *\nglobals().update(fixtures_of("package"))\n')
+    for name in ("test_one", "test_other"):
+        adopter.write(f"package/{name}.py", f"from helpers import *\n{TESTS}")
 
-    result = adopter.pytest("tests/api/test_a.py", "tests/api/test_b.py", "-p", "no:randomly")
+    result = adopter.pytest(f"--pg-isolation={isolation}", *options, ISOLATION=isolation)
 
-    assert "5 passed" in result.output, result.output
-
-
-OPTIONS = [[], ["--pg-isolation=database"], ["-n2", "--dist=loadfile"]]
+    assert (result.code, result.outcomes) == (0, {"passed": 2 * 19 + 2}), result.output
+    assert ("had real commits" in result.output) == (isolation == "auto"), result.output
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
-def test_with_real_commits(project: MakeProject, options: list[str]) -> None:
-    """One test with real commits has the data of its module committed, for all of them."""
-    adopter = project("tiers")
-    adopter.write("tests/api/test_a.py", PROJECT + REAL)
-    adopter.write("tests/api/test_b.py", OTHER)
+MADE_BY_FIXTURE = """
+from sqlalchemy import Column, Integer, MetaData, String, Table, UniqueConstraint
 
-    result = adopter.pytest("tests/api/test_a.py", "tests/api/test_b.py", "-p", "no:randomly", *options)
+metadata = MetaData()
+users = Table(
+    "users", metadata, Column("id", Integer, primary_key=True), Column("name", String),
+    UniqueConstraint("name", deferrable=True, initially="DEFERRED"),
+)
 
-    assert "8 passed" in result.output, result.output
-
-
-IDS = """
-import pytest, psycopg
-
-pytestmark = pytest.mark.pg(isolation="database", reset_sequences=True)
+@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
+async def tables():
+    async with async_engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    yield
+    async with async_engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+    assert by_psycopg("SELECT to_regclass('users')") == (None,)
 
 @pytest.fixture(scope="module", autouse=True)
-def made(pg_module):
-    with psycopg.connect(pg_module.url) as connection:
-        connection.execute("CREATE TABLE made (id serial)")
-        connection.execute("INSERT INTO made DEFAULT VALUES")
+def adder():
+    with engine.begin() as connection:
+        connection.execute(text(
+            "CREATE FUNCTION add(n text) RETURNS int LANGUAGE sql AS "
+            "'INSERT INTO users (name) VALUES (n) RETURNING id'"
+        ))
 
-def new_id(database):
-    with psycopg.connect(database.url) as connection:
-        return connection.execute("INSERT INTO made DEFAULT VALUES RETURNING id").fetchone()[0]
+@pytest.fixture(scope="class")
+def added(adder):
+    return by_psycopg("SELECT add('of the class')")
+"""
+TESTS_OF_TABLES = """
+from sqlalchemy.exc import IntegrityError
 
-@pytest.mark.parametrize("n", range(2))
-def test_real(pg_database, n):
-    assert new_id(pg_database) == 2
+real = pytest.mark.parametrize("_", [0, pytest.param(1, marks=pytest.mark.pg(isolation="database")), 2])
 
-@pytest.mark.pg(isolation="rollback")
-@pytest.mark.parametrize("n", range(2))
-def test_rolled_back(pg_database, db_session, n):
-    from sqlalchemy import text
-    insert = text("INSERT INTO made DEFAULT VALUES RETURNING id")
-    assert db_session.execute(insert).scalar() == 2
+def names():
+    with engine.connect() as connection:
+        return sorted(connection.execute(text("SELECT name FROM users")).scalars())
+
+@real
+def test_rows(pg_database, _):
+    assert names() == []
+    assert by_engine("INSERT INTO users (name) VALUES ('a') RETURNING id") == (1,)
+
+@real
+def test_a_constraint_of_the_table_is_checked_at_the_commit(pg_database, _):
+    with engine.connect() as connection:
+        connection.execute(text("INSERT INTO users (name) VALUES ('a'), ('a')"))
+        with pytest.raises(IntegrityError):
+            connection.commit()
+    assert names() == []
+
+class TestClass:
+    @real
+    def test_rows_that_a_function_has_written(self, pg_database, added, _):
+        assert names() == ["of the class"]
+        assert by_psycopg("SELECT add('of a test')") == (added[0] + 1,)
 """
 
 
-def test_ids_begin_after_those_of_committed_data(project: MakeProject) -> None:
-    adopter = project("tiers")
-    adopter.write("tests/api/test_a.py", IDS)
+@pytest.mark.parametrize("isolation", ["rollback", "database", "auto"])
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_tables_that_a_session_fixture_makes(empty_project: Project, isolation: str, seed: str) -> None:
+    adopter = write_into(
+        empty_project, conftest=MADE_BY_FIXTURE, test_one=TESTS_OF_TABLES, test_other=TESTS_OF_TABLES
+    )
 
-    result = adopter.pytest("tests/api/test_a.py", "-o", "pg_driver=psycopg")
+    result = adopter.pytest(f"--pg-isolation={isolation}", "-p", "randomly", f"--randomly-seed={seed}")
 
-    assert "4 passed" in result.output, result.output
-
-
-DEFERRED = "(x int UNIQUE DEFERRABLE INITIALLY DEFERRED)"
-
-
-def test_a_constraint_that_a_fixture_has_made_is_checked_at_the_commit_of_a_test(
-    joined: Joined, engine: Engine
-) -> None:
-    with joined.test("module"):
-        with engine.begin() as connection:
-            connection.execute(text(f"CREATE TABLE late {DEFERRED}"))
-        with joined.test(), engine.connect() as connection:
-            connection.execute(text("INSERT INTO late VALUES (1), (1)"))
-            with pytest.raises(IntegrityError):
-                connection.commit()
+    assert (result.code, result.outcomes) == (0, {"passed": 18}), result.output
 
 
-def test_a_constraint_that_a_test_makes_after_one_was_checked_waits_for_the_commit(
-    joined: Joined, engine: Engine
-) -> None:
-    with joined.test("module"):
-        with engine.begin() as connection:
-            connection.execute(text(f"CREATE TABLE late {DEFERRED}"))
-        with joined.test(), engine.begin() as connection:
-            connection.execute(text(f"CREATE TABLE later {DEFERRED}"))
-            connection.execute(text("INSERT INTO later VALUES (1), (1)"))
-            connection.execute(text("DELETE FROM later"))
+MAKING_WAY = """
+MADE = []
+
+@pytest.fixture(scope="session")
+def of_session():
+    MADE.append("session begins")
+    begin("of the session")
+    yield
+    end("of the session")
+
+@pytest.fixture(scope="module")
+def of_module():
+    MADE.append("module begins")
+    begin("of the module")
+    yield
+    end("of the module")
+    MADE.append("module ends")
+
+@pytest.fixture(scope="module", autouse=True)
+def without_rows():
+    MADE.append("without rows")
+"""
+LATER = """
+from conftest import MADE
+
+def test_module(of_module, pg_database):
+    check("of the module")
+
+def test_session(of_session, pg_database):
+    assert MADE == ["without rows", "module begins", "module ends", "session begins"]
+    check("of the session")
+
+def test_both(of_module, of_session, pg_database):
+    assert MADE[4:] == ["module begins"]
+    check("of the session", "of the module")
+"""
+
+
+def test_what_has_written_before_a_wider_fixture_is_set_up_again(empty_project: Project) -> None:
+    afterwards = "def test_it(pg_database):\n    assert list(LIVE) == ['of the session']\n    check()\n"
+    adopter = write_into(empty_project, conftest=MAKING_WAY, test_it=LATER, test_later=afterwards)
+
+    result = adopter.pytest(*IN_ORDER)
+
+    assert (result.code, result.outcomes) == (0, {"passed": 4}), result.output

@@ -118,18 +118,40 @@ SENTENCES: dict[str, tuple[IsolationError, str]] = {
         "To fix this: join the thread, or wait for the result of the job, before its test ends",
     ),
     "scope_open": (
-        IsolationError.scope_open("t", "test_a.py", ["a.py:1 in f"]),
-        "t: a transaction that a fixture of test_a.py has begun is still open.\n"
-        "What is made for all tests of a module or class has to be committed before the first of them.\n"
+        IsolationError.scope_open("db", "a.py:1 in f"),
+        "fixture 'db' leaves a transaction open in which it has written.\n"
+        "What it makes for several tests has to be committed before the first of them.\n"
         "Checked:\n"
         "  - begun at a.py:1 in f\n"
         "To fix this: commit, and close the session, before the fixture's yield or return",
     ),
+    "scope_keeps": (
+        IsolationError.scope_keeps("db", "an advisory lock"),
+        "fixture 'db' keeps an advisory lock for its tests.\n"
+        "It belongs to one connection to the server, and tests of its scope have others.\n"
+        "To fix this: make it in a fixture of function scope",
+    ),
     "scope_lost": (
-        IsolationError.scope_lost("t", "test_a.py"),
-        "t: the data that was made for all tests of test_a.py is gone.\n"
-        "An earlier test has ended the transaction that held it, and has failed for that.\n"
+        IsolationError.scope_lost("t", "db", "s"),
+        "t: what fixture 'db' has made cannot be had without what s has left.\n"
+        "That test has ended its transaction past the harness, and has failed for that.\n"
         "To fix this: see to that test first",
+    ),
+    "wider_late": (
+        IsolationError.wider_late("db", "user"),
+        "fixture 'db' has written after 'user', whose scope is narrower.\n"
+        "At the end of the narrower scope its rows would be undone with the others.\n"
+        "To fix this, either:\n"
+        "  - have 'user' ask for 'db', so that it is set up first\n"
+        "  - have every test ask for 'db': autouse=True, or usefixtures in the pytest ini\n"
+        "  - give 'db' the narrower scope",
+    ),
+    "wider_in_test": (
+        IsolationError.wider_in_test("t", "db"),
+        "t: fixture 'db', whose scope is wider than the test, has written after the test has used the "
+        "database.\n"
+        "Its rows are undone with those of the test, and other tests of its scope would miss them.\n"
+        "To fix this: name 'db' among the test's arguments, or in usefixtures, so that it is set up first",
     ),
     "advisory_lock": (
         IsolationError.advisory_lock("t", "a.py:1 in f"),
@@ -193,12 +215,10 @@ SENTENCES: dict[str, tuple[IsolationError, str]] = {
     "outside_test between tests": (
         IsolationError.outside_test("a.py:1 in a", ""),
         "the test database was written to at a.py:1 in a while no test was running.\n"
-        "A fixture of module or session scope, or a task that outlived its test; nothing would undo it.\n"
+        "A task, a thread or another process that goes on between tests; nothing would undo it.\n"
         "To fix this, either:\n"
-        "  - if it makes the database or its tables, delete it: the harness has run the migrations\n"
-        "  - make the fixture function-scoped\n"
-        '  - if every test needs its rows, make them in the template: pg_seed = ["module:function"]\n'
-        "  - if it makes rows for a module or class, have it ask for pg_module or pg_class",
+        "  - stop it, or wait for it, before its test ends\n"
+        "  - if its rows are for several tests, have a fixture of their scope write them",
     ),
     "busy": (
         IsolationError.busy("t", "a.py:1 in f", 0.5, "SELECT pg_sleep(9)", "b.py:2 in g"),

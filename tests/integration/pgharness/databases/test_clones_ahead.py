@@ -83,37 +83,47 @@ def test_one_clone_is_ready_and_another_after_each_wait(run: Databases, config: 
 
 def test_clones_are_made_from_what_is_kept(run: Databases, config: Config) -> None:
     run.template(find(config))
-    module = run.take("gw0")
-    execute(run.server.address, module, "CREATE TABLE of_module ()")
-    run.keep("gw0", 1, module)
-    of_class = run.take("gw0")
-    execute(run.server.address, of_class, "CREATE TABLE of_class ()")
-    busy = hold(run.server.address, of_class)
-    run.keep("gw0", 2, of_class)
-    assert ended(run.server, busy)
+    made = []
+    for name in ("of_module", "of_class"):
+        database = run.take("gw0")
+        execute(run.server.address, database, f"CREATE TABLE {name} ()")
+        made.append(run.copy("gw0", database))
+        run.keep("gw0", made[-1])
 
-    assert tables(run.server.address, run.take("gw0")) == {
-        "public.users",
-        "public.of_module",
-        "public.of_class",
-    }
-    run.forget("gw0", 2)
+    both = {"public.users", "public.of_module", "public.of_class"}
+    assert [tables(run.server.address, run.take("gw0")) for _ in range(2)] == [both] * 2
+    run.forget("gw0")
     assert tables(run.server.address, run.take("gw0")) == {"public.users", "public.of_module"}
-    run.forget("gw0", 1)
+    run.forget("gw0")
     assert tables(run.server.address, run.take("gw0")) == {"public.users"}
-    assert not {module, of_class} & {*settle(run, "gw0")}
+    assert not {*made} & {*settle(run, "gw0")}
 
 
-def test_what_is_kept_again_at_a_level_takes_the_place_of_the_other(run: Databases, config: Config) -> None:
+def test_what_was_made_ahead_before_something_is_kept_is_not_given(run: Databases, config: Config) -> None:
     run.template(find(config))
-    first = run.take("gw0")
-    run.keep("gw0", 1, first)
-    second = run.take("gw0")
-    execute(run.server.address, second, "CREATE TABLE late ()")
-    run.keep("gw0", 1, second)
+    database = run.take("gw0")
+    ahead = {*settle(run, "gw0")} - {database}
+    execute(run.server.address, database, "CREATE TABLE of_module ()")
+    made = run.copy("gw0", database)
+    run.keep("gw0", made)
 
-    assert tables(run.server.address, run.take("gw0")) == {"public.users", "public.late"}
-    assert first not in settle(run, "gw0")
+    assert tables(run.server.address, run.take("gw0")) == {"public.users", "public.of_module"}
+    assert len(ahead) == 1
+    assert not ahead & {*settle(run, "gw0")}
+
+
+def test_a_copy_is_as_the_database_stands_whoever_is_connected(run: Databases, config: Config) -> None:
+    run.template(find(config))
+    database = run.clone("gw0")
+    execute(run.server.address, database, "CREATE TABLE early ()")
+    busy = hold(run.server.address, database)
+
+    made = run.copy("gw0", database)
+    execute(run.server.address, database, "CREATE TABLE late ()")
+
+    assert ended(run.server, busy)
+    assert tables(run.server.address, made) == {"public.users", "public.early"}
+    assert tables(run.server.address, database) == {"public.users", "public.early", "public.late"}
 
 
 def test_workers_take_at_the_same_time(run: Databases, config: Config) -> None:

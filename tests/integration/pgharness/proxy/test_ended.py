@@ -122,22 +122,6 @@ def test_a_backend_that_ends_while_the_test_ends(proxied: Proxied, direct: psyco
     until(serves)
 
 
-def test_data_of_a_module_that_is_lost_is_not_missed_in_silence(
-    proxied: Proxied, direct: psycopg.Connection[Any]
-) -> None:
-    one = Bare(proxied)
-    proxied.control.tell("begin", test="module", isolation="rollback")
-    one.query("INSERT INTO t VALUES (1)")
-    direct.execute(_KILL)
-    until(lambda: one.query("SELECT 1") == ["0A000"])
-
-    proxied.control.tell("begin", test="test_x", isolation="rollback")
-
-    assert one.query("SELECT x FROM t") == ["0A000"]
-    assert proxied.end() == ["scope_lost"]
-    proxied.end()
-
-
 def test_the_server_is_stopped(server: Server) -> None:
     with psycopg.connect(server.address.url("postgres"), autocommit=True) as made:
         made.execute("CREATE DATABASE ended")

@@ -69,18 +69,6 @@ def test_a_new_connection_begins_anew(wired: Wired) -> None:
     assert wired.end() == []
 
 
-def test_a_module_whose_data_is_lost_cannot_be_tested_in(wired: Wired) -> None:
-    client = wired.client()
-    client.query("INSERT INTO t VALUES (1)")
-    _lose(wired)
-    wired.server = type(wired.server)()
-    wired.shared.connect(wired.shared.facts, dict(wired.shared.defaults))
-
-    wired.begin("test_inner")
-
-    assert client.query("SELECT 1") == ["error 0A000 refused: scope_lost", "ready I"]
-
-
 @pytest.mark.parametrize("begun", ["", "BEGIN; SELECT 1"])
 def test_a_read_that_is_sent_again_is_answered_though_the_connection_is_lost(
     wired: Wired, begun: str

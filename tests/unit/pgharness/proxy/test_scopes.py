@@ -1,11 +1,10 @@
-"""The beginning and the end of tests, modules and classes in the shared transaction."""
+"""The beginning and the end of tests in the shared transaction."""
 
 from __future__ import annotations
 
 import pytest
 
 from pgharness.proxy.core import wire
-from pgharness.proxy.core.running import Restart
 from tests.support.wired import Sender, Wired, bind, execute, extended, parse
 
 SYNC = wire.SYNC
@@ -209,57 +208,104 @@ def test_a_test_that_has_not_asked_for_the_database_is_refused(wired: Wired) -> 
     assert client.query("BEGIN; SELECT 1; COMMIT")[1:] == ["error 0A000 refused: outside_test", "ready E"]
 
 
-# -- modules and classes ---------------------------------------------------------------------------
+# -- sessions that fixtures of wider scope hold ----------------------------------------------------
 
 
-def test_a_test_sees_the_data_of_its_module_and_leaves_it(wired: Wired) -> None:
+def _held(wired: Wired, *sql: str) -> Sender:
+    """A client that a fixture of wider scope holds, after a test in which it has sent ``sql``."""
     client = wired.client()
-    client.query("INSERT INTO t VALUES (1)")
-    for row in (2, 3):
-        wired.begin("test_inner")
-        client.query(f"INSERT INTO t VALUES ({row})")
-        assert client.query("SELECT x FROM t") == ["columns", "row 1", f"row {row}", "SELECT 2", "ready I"]
-        assert wired.end() == []
+    for statement in sql:
+        client.query(statement)
+    wired.end(held=[client.client.pid])
+    return client
 
-    assert client.query("SELECT x FROM t") == ["columns", "row 1", "SELECT 1", "ready I"]
-    wired.end()
+
+def test_a_session_that_is_held_goes_on_with_a_transaction_in_which_it_has_only_read(wired: Wired) -> None:
+    client = _held(wired, "BEGIN", "SELECT x FROM t")
+
+    assert wired.reports[-1].refusals == []
+    for test in ("test_y", "test_z"):
+        wired.begin(test)
+        assert client.query("INSERT INTO t VALUES (1)") == ["INSERT 0 1", "ready T"]
+        assert client.query("COMMIT") == ["COMMIT", "ready I"]
+        assert client.query("BEGIN; SELECT 5")[-1] == "ready T"
+        assert wired.end(held=[client.client.pid]) == []
     assert wired.server.session.rows == []
 
 
-def test_a_parameter_of_the_module_holds_in_its_tests(wired: Wired) -> None:
-    one, two = wired.client(), wired.client()
-    one.query("SET app.x = '1'")
-    wired.begin("test_inner")
-    two.query("SET app.x = '2'")
+def test_what_it_then_writes_is_part_of_that_transaction(wired: Wired) -> None:
+    client = _held(wired, "BEGIN; SELECT 5")
+    wired.begin("test_y")
+    client.query("INSERT INTO t VALUES (1)")
 
-    seen = [client.query("SELECT current_setting('app.x', true)")[1] for client in (one, two)]
-
-    assert seen == ["row 1", "row 2"]
-    wired.end()
-    assert one.query("SELECT current_setting('app.x', true)")[1] == "row 1"
+    assert client.query("ROLLBACK") == ["ROLLBACK", "ready I"]
+    assert client.query("SELECT x FROM t") == ["columns", "SELECT 0", "ready I"]
 
 
-def test_a_module_whose_transaction_is_open_cannot_be_tested_in(wired: Wired) -> None:
-    one, two = wired.client(), wired.client()
-    one.query("BEGIN; INSERT INTO t VALUES (1)")
+@pytest.mark.parametrize("sql", ["COMMIT", "ROLLBACK"])
+def test_it_may_be_ended_in_a_later_test(wired: Wired, sql: str) -> None:
+    client = _held(wired, "BEGIN; SELECT 5")
+    wired.begin("test_y")
 
-    wired.begin("test_inner")
+    assert client.query(sql) == [sql, "ready I"]
+    assert wired.end() == []
 
-    assert two.query("SELECT 1") == ["error 0A000 refused: scope_open", "ready I"]
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO t VALUES (1)",
+        "SAVEPOINT a",
+        "LOCK TABLE t",
+    ],
+)
+def test_a_session_that_is_held_does_not_go_on_with_what_it_has_done(wired: Wired, sql: str) -> None:
+    client = _held(wired, "BEGIN", sql)
+
+    assert [kind for kind, _ in (refused.args for refused in wired.reports[-1].refusals)] == ["left_open"]
+    wired.begin("test_y")
+    assert client.query("SELECT 1") == CARRIED
 
 
-def test_sequences_go_back_at_the_beginning_of_a_test() -> None:
+def test_nor_with_a_transaction_that_promises_one_snapshot(wired: Wired) -> None:
+    client = _held(wired, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 5")
+
+    assert [refused.kind for refused in wired.reports[-1].refusals] == ["left_open"]
+    wired.begin("test_y")
+    assert client.query("SELECT 1") == CARRIED
+
+
+def test_nor_with_one_that_has_failed(wired: Wired) -> None:
+    client = _held(wired, "BEGIN", "SELECT 1/0")
+
+    wired.begin("test_y")
+    assert client.query("SELECT 1") == CARRIED
+
+
+def test_another_session_than_the_held_one_does_not_go_on(wired: Wired) -> None:
+    other = wired.client()
+    other.query("BEGIN; SELECT 5")
+    _held(wired, "BEGIN; SELECT 6")
+
+    assert [refused.kind for refused in wired.reports[-1].refusals] == ["left_open"]
+    wired.begin("test_y")
+    assert other.query("SELECT 1") == CARRIED
+
+
+def test_sequences_go_back_at_the_beginning_of_a_test_and_after_it() -> None:
     wired = Wired(begin="")
-    restart = Restart("SELECT 11", "SELECT 12", "SELECT 13")
     client = wired.client()
-    for name in ("module", "test_inner"):
-        wired.shared.scopes.begin(name, restart)
+    for name in ("test_x", "test_y"):
+        wired.shared.scopes.begin(name, "SELECT 11")
         wired.settle()
         client.query("SELECT 1")
+        wired.end()
 
     assert wired.take_sent() == [
         "Q BEGIN; SELECT 11; SAVEPOINT pgh_1",
         "Q SELECT 1",
-        "Q SELECT 12; SAVEPOINT pgh_base_1; SELECT 13; SAVEPOINT pgh_2",
+        "Q ROLLBACK; SELECT 11",
+        "Q BEGIN; SAVEPOINT pgh_1",
         "Q SELECT 1",
+        "Q ROLLBACK; SELECT 11",
     ]
