@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pgharness import plugin
 from pgharness.cli.psql import libpq, open_psql
 from pgharness.errors import ConfigError, HarnessError
 from pgharness.runs.harness import KEY, Harness, usage_error
@@ -102,6 +103,8 @@ class _InPlaceOfTests:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         harness = config.stash.get(KEY, None)
+        if harness is None and plugin in config.pluginmanager.get_plugins():  # a project without an option
+            harness = plugin.set_up(config, config.option)
         if harness is None:
             error = ConfigError(
                 "the plugin is not active, so there is no configuration to read.",

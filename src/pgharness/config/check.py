@@ -10,6 +10,7 @@ from pgharness.errors import ConfigError
 if TYPE_CHECKING:
     from pgharness.config.resolve import Config
 
+TIERS = ("unit", "integration", "api")
 TEMPLATE_NAMES = (
     *("url", "asyncpg_url", "psycopg_url", "psycopg2_url"),
     *("host", "port", "user", "password", "database", "sslrootcert"),
@@ -26,6 +27,7 @@ def check(config: Config) -> None:
                 fix=['write it like "DATABASE_URL={asyncpg_url}"'],
             )
         _check_template(line, template)
+    _check_tiers(config)
     for option in ("app", "metadata"):
         value = getattr(config, option)
         if value and value.count(":") != 1:
@@ -50,6 +52,15 @@ def check(config: Config) -> None:
             f"({config.sources['backend']}) contradict each other.",
             fix=["drop one of them"],
         )
+
+
+def _check_tiers(config: Config) -> None:
+    for name in config.tiers:
+        if name not in TIERS:
+            raise ConfigError(
+                f"pg_tiers names {name!r} ({config.sources['tiers']}), which is no tier.",
+                fix=["use: " + ", ".join(TIERS)],
+            )
 
 
 def _check_template(line: str, template: str) -> None:

@@ -221,10 +221,18 @@ OPTIONS: tuple[Option, ...] = (
         choices=("auto", "asyncpg", "psycopg", "psycopg2"),
     ),
     Option(
+        "tiers",
+        "lines",
+        (),
+        "Directories below tests that are tiers: 'unit', 'integration', 'api'. Tests there are marked so; a "
+        "unit test reaches no database and no network, the others nothing but PostgreSQL. Default: none.",
+        metavar="NAME",
+    ),
+    Option(
         "allow_hosts",
         "lines",
         (),
-        "HOST, HOST:PORT or unix:PATH that integration and API tests may reach besides PostgreSQL.",
+        "HOST, HOST:PORT or unix:PATH that tests of the tiers may reach besides PostgreSQL.",
         metavar="HOST",
     ),
     Option(

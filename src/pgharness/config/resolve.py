@@ -43,15 +43,11 @@ class Config:
     reset_sequences: Literal["off", "on"]
     role: str
     driver: Literal["auto", "asyncpg", "psycopg", "psycopg2"]
+    tiers: tuple[str, ...]
     allow_hosts: tuple[str, ...]
     lock_timeout: float
     root: Path
     sources: Mapping[str, Source]
-
-    @property
-    def is_adopted(self) -> bool:
-        """Whether anybody has set an option: then directories of tests are tiers."""
-        return any(source != "default" for source in self.sources.values())
 
     def path(self, text: str) -> Path:
         """``text`` as an absolute path; relative ones start at ``root``."""

@@ -23,13 +23,9 @@ class IsolationError(LeftBehindError):
     def outside_test(cls, where: str, test: str) -> IsolationError:
         """The database of the tests was reached, and no test has asked for it."""
         if test:
-            failed = f"{test} reached the test database at {where} without asking for it."
-            cause = "Only tests that ask for the database have a transaction to be rolled back."
-            fix = [
-                "name a fixture of the harness in the test (db_session, client, pg_database)",
-                'ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini',
-                "mark the test @pytest.mark.pg",
-            ]
+            failed = f"{test} reached the test database at {where} and is not isolated."
+            cause = "A test of the tier unit, and an item that takes no fixtures, has no transaction to be rolled back."
+            fix = ["move the test to tests/integration or tests/api"]
         else:
             failed = f"the test database was written to at {where} while no test was running."
             cause = "A task, a thread or another process that goes on between tests; nothing would undo it."

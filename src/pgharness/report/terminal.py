@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from pgharness.config.check import TIERS
 from pgharness.runs.run import Facts
 
 SLOW_LOOPS = 'a loop per test; asyncio_default_test_loop_scope = "session" is faster'
 EMPTY = "an empty database (there is no alembic.ini beside the pytest ini, no pg_metadata and no pg_sql)"
-NOT_STARTED = (
-    "pg: a test wanted to connect to the address in pg_env, and no server was started: no test asks for "
-    'the database. To ask for all of them: usefixtures = ["pg_database"] in the pytest ini'
-)
 
 
 def header(facts: Facts) -> str:
@@ -54,7 +51,7 @@ class Pyramid:
         self.tiers: dict[str, TierTally] = {}
 
     def add(self, tier: str, *, seconds: float, ended: bool) -> None:
-        """Add a phase of a test; ``ended`` is True for its last."""
+        """Add a phase of a test, whose ``tier`` may be empty; ``ended`` is True for its last."""
         tally = self.tiers.setdefault(tier, TierTally())
         tally.seconds += seconds
         tally.tests += ended
@@ -62,9 +59,11 @@ class Pyramid:
     def summary(self, facts: Facts) -> str:
         """``pg: 17.11 in a container (postgres:17), template 3f9c2e built in 812 ms, 2 clones; unit ...``."""
         clones = f"{facts.clones} clone{'' if facts.clones == 1 else 's'}"
+        only = not any(self.tiers.keys() - {""})
         tiers = [
-            f"{name} {tally.tests} test{'' if tally.tests == 1 else 's'} in {tally.seconds:.2f} s"
-            for name in ("unit", "integration", "api", "other")
+            f"{'' if only else (name or 'other') + ' '}{tally.tests} test{'' if tally.tests == 1 else 's'} "
+            f"in {tally.seconds:.2f} s"
+            for name in (*TIERS, "")
             if (tally := self.tiers.get(name)) is not None
         ]
         server = header(dataclasses.replace(facts, no_schema=False, tried=(), note=""))

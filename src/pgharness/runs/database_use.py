@@ -18,7 +18,6 @@ DATABASE_FIXTURES = frozenset(
 ISOLATED: pytest.StashKey[bool] = pytest.StashKey()
 """Set on a test that is isolated."""
 _OURS = "pgharness.fixtures."
-_UNSERVED = "pgharness_unserved"
 _RUNNERS = frozenset(("event_loop", "anyio_backend", "event_loop_policy"))
 
 
@@ -41,6 +40,17 @@ def _is_ours(chain: Any, name: str) -> bool:
         if name not in definition.argnames:
             return False
     return False
+
+
+def asks(item: pytest.Item) -> list[str]:
+    """What of ``item`` asks for the database: fixtures of the harness, or the marker."""
+    marked = ["@pytest.mark.pg"] if item.get_closest_marker("pg") is not None else []
+    return [*database_fixtures(item), *marked]
+
+
+def foretells(item: pytest.Item) -> bool:
+    """Whether it is known before ``item`` runs that it uses the database."""
+    return bool(asks(item))
 
 
 def requested(item: pytest.Item, default: str) -> Requested:
@@ -76,17 +86,6 @@ def pay_for_loops(config: pytest.Config, items: Iterable[pytest.Item]) -> bool:
     if scope in ("session", "package", "module"):
         return False
     return any(getattr(item, "_loop_scope", "") == "function" for item in items)
-
-
-def is_unserved(report: Any, harness: Any) -> bool:
-    """Whether ``report`` is that of a failure to connect to a proxy that has not been started."""
-    return hasattr(report, _UNSERVED) or f"{harness.address.port}" in getattr(report, "longreprtext", "")
-
-
-def note_unserved(report: Any, harness: Any) -> None:
-    """Have the controller know of such a failure in this process, whose port it does not know."""
-    if harness.worker is None and is_unserved(report, harness):
-        setattr(report, _UNSERVED, True)
 
 
 def _definitions(item: Any) -> Any:

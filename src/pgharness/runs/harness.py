@@ -6,6 +6,7 @@ Between the two lies one environment variable, set for direct children of the co
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -20,6 +21,8 @@ from pgharness.errors import HarnessError
 from pgharness.proxy.control import LOOPBACK, Control
 from pgharness.proxy.registry import Folder
 from pgharness.proxy.security import Security
+from pgharness.runs.environment import Environment
+from pgharness.runs.isolating import Isolating
 from pgharness.server import failures
 from pgharness.server.base import Address
 from pgharness.tiers import guard
@@ -55,9 +58,12 @@ class Harness:
         self.needing: Needing | None = None
         self.attempts: Attempts | None = None
         self.early: Early | None = None
+        self.isolating = Isolating()
+        self.is_foretold = False
+        """Whether a test is known to use the database before one runs."""
         self._starting = threading.RLock()
         self._folder = Folder()
-        self._saved: dict[str, str | None] = {}
+        self._environment = Environment()
         handover = _handover(os.environ)
         if handover is None:
             from pgharness.runs.run import Run  # noqa: PLC0415 - not for a worker
@@ -89,7 +95,7 @@ class Harness:
         values["sslrootcert"] = self._security.authority
         for line in self.config.env:
             name, _, template = line.partition("=")
-            self._set(name.strip(), template.strip().format_map(values))
+            self._environment.set(name.strip(), template.strip().format_map(values))
 
     def serve_directly(self) -> WorkerDatabase:
         """Tell the app the server's own address: no test runs, so nothing has to stand between.
@@ -105,10 +111,6 @@ class Harness:
         self.set_environment(database.server.owner or database.server.address)
         return database
 
-    def _set(self, name: str, value: str) -> None:
-        self._saved.setdefault(name, os.environ.get(name))
-        os.environ[name] = value
-
     def listen(self) -> None:
         """Answer xdist workers, and tell the ones to come how to ask."""
         from pgharness.runs.controller import Controller  # noqa: PLC0415 - only under xdist
@@ -122,7 +124,7 @@ class Harness:
             "key": self.controller.key.hex(),
             "server": {name: getattr(address, name) for name in Address.__slots__},
         }
-        self._set(_HANDOVER, json.dumps(handover))
+        self._environment.set(_HANDOVER, json.dumps(handover))
 
     # -- the worker's database -------------------------------------------------------------------------
 
@@ -139,7 +141,7 @@ class Harness:
 
     def wait_early(self) -> None:
         """Have who connects while tests are imported wait for the server, if the app is told where it is."""
-        if self.config.env and not self.control.is_taken:
+        if not self.control.is_taken:
             from pgharness.runs.early import Early  # noqa: PLC0415 - not for those who have not adopted it
 
             self.early = Early(self.control, self.get_worker)
@@ -171,7 +173,11 @@ class Harness:
             if self.control.is_taken:
                 raise failures.port_taken(self.address)
             options = self._security.options(os.environ, self.control.port)
-            self.worker = Worker(self.worker_name, self.config, self.provider, self.control, options)
+            options["waits"] = True
+            worker = Worker(self.worker_name, self.config, self.provider, self.control, options)
+            self.isolating.started(worker)
+            self.control.tell("accept")
+            self.worker = worker
             self._folder.announce(self.address, self.worker.database)
         return self.worker
 
@@ -184,6 +190,17 @@ class Harness:
         if self.run is not None:
             raise usage_error(error)
         self.provider.abort(error)
+
+    def refuse(self, test_id: str) -> None:
+        """``test_id`` runs, and is not isolated: it may not use the database."""
+        if self.worker is not None:
+            with contextlib.suppress(HarnessError):  # a proxy that has ended is no matter to this test
+                self.worker.refuse(test_id)
+
+    @property
+    def early_error(self) -> HarnessError | None:
+        """Why the server could not be started for somebody who has connected."""
+        return self.early.error if self.early is not None else None
 
     # -- the running test ---------------------------------------------------------------------------
 
@@ -250,12 +267,7 @@ class Harness:
             if self.run is not None:
                 self.run.close()
             guard.remove()
-            for name, value in self._saved.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            self._saved.clear()
+            self._environment.restore()
 
 
 def _loopback(worker: str) -> str:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from pgharness.runs.isolating import Isolating
 from pgharness.runs.levels import Phase
-
-if TYPE_CHECKING:
-    from pgharness.runs.harness import Harness
 
 
 class WideFixtures:
     """The hook around the set-up of fixtures.
 
     Args:
-        harness: The harness of this process.
+        isolating: What is being isolated in this process.
     """
 
-    def __init__(self, harness: Harness) -> None:
-        self._harness = harness
+    def __init__(self, isolating: Isolating) -> None:
+        self._isolating = isolating
         self._around: frozenset[str] = frozenset()
 
     @pytest.hookimpl(tryfirst=True)
@@ -37,24 +35,24 @@ class WideFixtures:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
-        worker = self._harness.worker
-        if fixturedef.scope == "function" or worker is None or _is_ours(fixturedef):
+        if fixturedef.scope == "function" or _is_ours(fixturedef):
             return (yield)
-        phase = _phase(fixturedef, request)
-        if not _is_of_a_plugin(fixturedef):
-            worker.make_way(phase)
-        worker.begin_fixture(phase, self._around)
-        request.addfinalizer(lambda: worker.end_fixture(torn_down=True))  # the last
+        isolating, phase = self._isolating, _phase(fixturedef, request)
+        if isolating.worker is not None and not _is_of_a_plugin(fixturedef):
+            isolating.worker.make_way(phase)
+        isolating.begin_fixture(phase, self._around)
+        request.addfinalizer(lambda: isolating.end_fixture(torn_down=True))  # the last
         try:
             value = yield
-            worker.places.held.add(value)
+            if isolating.worker is not None:
+                isolating.worker.places.held.add(value)
             return value
         finally:
-            worker.end_fixture(lambda: fixturedef.finish(request))  # type: ignore[arg-type]  # it is a subrequest
+            isolating.end_fixture(lambda: fixturedef.finish(request))  # type: ignore[arg-type]  # it is a subrequest
             request.addfinalizer(lambda: self._tear_down(phase))  # the first
 
     def _tear_down(self, phase: Phase) -> None:
-        self._harness.worker.begin_fixture(phase, self._around, tears_down=True)
+        self._isolating.begin_fixture(phase, self._around, tears_down=True)
 
 
 def around(item: pytest.Item) -> frozenset[str]:

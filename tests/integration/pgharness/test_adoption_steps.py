@@ -45,35 +45,20 @@ def own_fixtures(project: MakeProject) -> Project:
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_no_test_asks_for_the_database(own_fixtures: Project, workers: str) -> None:
-    own_fixtures.url = ""
+def test_its_own_fixtures_are_all_that_is_needed(own_fixtures: Project, workers: str) -> None:
+    """One of session scope makes the tables, which are there, and drops them at the end."""
+    result = own_fixtures.pytest("-n", workers)
 
-    result = own_fixtures.pytest("--pg-backend=local", "-n", workers)
-
-    assert result.outcomes == {"error": 1}, result.output
-    assert result.line("pg: ") == (
-        "pg: a test wanted to connect to the address in pg_env, and no server was started: no test asks for "
-        'the database. To ask for all of them: usefixtures = ["pg_database"] in the pytest ini'
-    )
+    assert result.outcomes == {"passed": 1}, result.output
 
 
-@pytest.mark.parametrize("isolation", ["rollback", "database"])
-def test_fixtures_that_make_and_drop_the_tables_may_stay(own_fixtures: Project, isolation: str) -> None:
-    """``create_all`` finds what the harness has made, and nobody sees that it is dropped."""
-    own_fixtures.write("test_other.py", USES_OWN)
+def test_a_server_that_is_not_to_be_had_is_said_once_somebody_connects(own_fixtures: Project) -> None:
+    own_fixtures.url = "postgresql://nobody:secret@127.0.0.1:1/postgres"
 
-    result = own_fixtures.pytest("-o", "usefixtures=pg_database", f"--pg-isolation={isolation}")
+    result = own_fixtures.pytest(timeout=60)
 
-    assert (result.code, result.outcomes) == (0, {"passed": 2}), result.output
-
-
-def test_without_that_fixture_it_passes(own_fixtures: Project) -> None:
-    conftest = own_fixtures.path / "conftest.py"
-    conftest.write_text(conftest.read_text().replace("autouse=True", "").replace("(create_tables)", "()"))
-
-    result = own_fixtures.pytest("-o", "usefixtures=pg_database")
-
-    assert (result.code, result.outcomes) == (0, {"passed": 1}), result.output
+    assert result.code == 1, result.output
+    assert "pgharness: no PostgreSQL server answers at 127.0.0.1:1 (pg_url)." in result.output
 
 
 FACTORY = """

@@ -68,6 +68,36 @@ def test_other(pg_database):
 """
 
 
+UNFORETOLD = """
+import pytest
+from app import add, count
+
+def test_nothing():
+    pass
+
+def test_in_a_test():
+    before = count()
+    add()
+    assert count() == before + 1
+
+@pytest.fixture
+def narrow():
+    add()
+
+@pytest.fixture(scope="module")
+def wide():
+    add()
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_in_a_fixture(wide, narrow, again):
+    assert count() == 2
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_in_a_fixture_of_wider_scope(wide, again):
+    assert count() == 1
+"""
+
+
 def write(project: Project, driver: str, app: str, *, conftest: bool = False) -> None:
     schema = SQL if app is RAW else METADATA
     project.write("pytest.ini", INI.replace("{url}", f"{{{driver}_url}}") + schema)
@@ -126,12 +156,13 @@ def test_nothing_is_started_where_nobody_connects(empty_project: Project) -> Non
     assert "pg: " not in result.output
 
 
-def test_a_test_that_has_not_asked_is_not_kept_waiting(empty_project: Project) -> None:
-    write(empty_project, "psycopg", ENGINE)
-    connects = "psycopg.connect(os.environ['DATABASE_URL'].replace('+psycopg', ''))"
-    empty_project.write("test_it.py", f"import psycopg, os\ndef test_it():\n    {connects}\n")
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_the_first_connection_starts_the_server(empty_project: Project, workers: str) -> None:
+    """Whatever connects in a test or in a fixture: nothing has foretold it."""
+    write(empty_project, "psycopg", ENGINE.replace("Base.metadata.create_all(engine)", ""))
+    empty_project.write("test_it.py", UNFORETOLD)
 
-    result = empty_project.pytest(timeout=60)
+    result = empty_project.pytest("-n", workers)
 
-    assert result.outcomes == {"failed": 1}, result.output
-    assert "no server was started: no test asks for the database" in result.output
+    assert result.outcomes == {"passed": 6}, result.output
+    assert result.line("pg: ").endswith("tests in" + result.line("pg: ").rpartition("tests in")[2])

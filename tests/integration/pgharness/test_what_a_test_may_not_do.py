@@ -63,12 +63,12 @@ def test_between_tests_reads_pass_and_writes_do_not(joined: Joined, engine: Engi
         assert connection.execute(ONE).scalar() == 1
 
 
-def test_a_test_that_has_not_asked_for_the_database_gets_nothing(joined: Joined, engine: Engine) -> None:
+def test_a_test_that_is_not_isolated_gets_nothing(joined: Joined, engine: Engine) -> None:
     joined.worker.refuse("test_x")
 
     for statement in (ONE, INSERT):
         with (
-            refused("test_x reached the test database at HERE without asking for it."),
+            refused("test_x reached the test database at HERE and is not isolated."),
             engine.connect() as connection,
         ):
             connection.execute(statement)

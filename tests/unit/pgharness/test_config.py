@@ -58,7 +58,6 @@ def test_without_any_source_everything_is_a_default() -> None:
     assert {name: getattr(config, name) for name in OPTION} == {o.name: o.default for o in OPTIONS}
     assert set(config.sources.values()) == {"default"}
     assert config.root == ROOT
-    assert not config.is_adopted
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file() -> None:
@@ -75,7 +74,6 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file()
         "version": "ini",
         "bin": "default",
     }
-    assert config.is_adopted
 
 
 @pytest.mark.parametrize(
@@ -253,3 +251,9 @@ def test_every_default_is_what_its_text_would_give(option: Option) -> None:
     text = "|".join(option.default) if option.kind == "lines" else str(option.default)
 
     assert option.parse(text, "the default") == option.default
+
+
+def test_a_directory_that_is_no_tier() -> None:
+    assert refusal(ini={"pg_tiers": ["unit", "e2e"]}) == (
+        "pgharness: pg_tiers names 'e2e' (ini), which is no tier.\nTo fix this: use: unit, integration, api"
+    )

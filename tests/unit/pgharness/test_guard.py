@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pgharness.config.check import TIERS
 from pgharness.errors import TierError
 from pgharness.tiers import Tier, guard, tier_of
 from pgharness.tiers.guard import Policy, allowed_hosts
@@ -32,15 +33,24 @@ ROOT = Path("/project")
     ],
 )
 def test_the_directory_is_the_tier(path: str, tier: Tier | None) -> None:
-    assert tier_of(ROOT / path, ROOT) == tier
+    assert tier_of(ROOT / path, ROOT, TIERS) == tier
+
+
+def test_a_directory_that_is_not_wanted_is_no_tier() -> None:
+    assert tier_of(ROOT / "tests/unit/test_x.py", ROOT, ("api",)) is None
+    assert tier_of(ROOT / "tests/unit/test_x.py", ROOT, ()) is None
 
 
 def test_directories_above_the_root_do_not_count() -> None:
     root = Path("/home/me/tests/unit/project")
 
-    assert tier_of(root / "test_x.py", root) is None
-    assert tier_of(root / "tests" / "api" / "test_x.py", root) == "api"
-    assert tier_of(Path("/elsewhere/tests/api/test_x.py"), root) == "api"
+    assert tier_of(root / "test_x.py", root, TIERS) is None
+    assert tier_of(root / "tests" / "api" / "test_x.py", root, TIERS) == "api"
+    assert tier_of(Path("/elsewhere/tests/api/test_x.py"), root, TIERS) == "api"
+
+
+def test_the_ini_file_may_lie_in_the_directory_of_the_tests() -> None:
+    assert tier_of(ROOT / "tests/api/test_x.py", ROOT / "tests", TIERS) == "api"
 
 
 def allows(policy: Policy, host: str, port: object) -> bool:

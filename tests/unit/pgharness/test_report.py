@@ -52,7 +52,7 @@ def test_the_summary_counts_tests_once_and_all_their_seconds() -> None:
     for _ in range(2):
         pyramid.add("api", seconds=0.5, ended=False)
         pyramid.add("api", seconds=1.0, ended=True)
-    pyramid.add("other", seconds=0.004, ended=True)
+    pyramid.add("", seconds=0.004, ended=True)
     pyramid.add("unit", seconds=0.0, ended=True)
 
     assert pyramid.summary(facts(clones=2, tried=("no Docker engine",))) == (
@@ -69,3 +69,11 @@ def test_the_summary_of_a_run_without_tests() -> None:
 
 def test_no_password_is_in_the_facts() -> None:
     assert "s3cret" not in repr(facts())
+
+
+def test_without_tiers_tests_are_counted_together() -> None:
+    pyramid = Pyramid()
+    for _ in range(3):
+        pyramid.add("", seconds=0.5, ended=True)
+
+    assert pyramid.summary(facts(clones=2)).endswith(", 2 clones; 3 tests in 1.50 s")

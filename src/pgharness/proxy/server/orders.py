@@ -70,6 +70,9 @@ class Orders:
                 self._connection.sendall(json.dumps({"n": order["n"], **answer}).encode() + b"\n")
             self._connection.setblocking(False)
 
+    def _do_accept(self, _: dict[str, Any]) -> None:
+        self._proxy.listening.begin()
+
     def _do_use(self, order: dict[str, Any]) -> None:
         self._proxy.connection.use(order["database"])
         self._answer(order, {})

@@ -17,6 +17,7 @@ from pgharness.proxy.core.shared import Shared
 from pgharness.proxy.server.admission import Admission
 from pgharness.proxy.server.clones import Clones
 from pgharness.proxy.server.flow import Flow
+from pgharness.proxy.server.listening import Listening
 from pgharness.proxy.server.orders import Orders
 from pgharness.proxy.server.questions import Questions
 from pgharness.proxy.server.secured import Socket
@@ -28,7 +29,6 @@ from pgharness.proxy.server.upstream import Target
 
 _TICK = 0.1
 _NOW = socket.MSG_DONTWAIT
-_BACKLOG = 1024
 GONE = wire.error("FATAL", "57P01", "pgharness: the server of this run has gone.")
 
 
@@ -77,10 +77,9 @@ class Proxy:
         """Connections to the server that take no more at the moment."""
         self._since: dict[Client, float] = {}
         """Since when each client has waited for the holder to be answered."""
-        for listener in listeners:
-            listener.setblocking(False)
-            listener.listen(_BACKLOG)
-            self.register(listener, self._accept)
+        self.listening = Listening(self, listeners)
+        if not options.get("waits", False):
+            self.listening.begin()
         control.setblocking(False)
         self.register(control, self.orders.readable)
 
@@ -110,7 +109,7 @@ class Proxy:
                 continue
             if isinstance(key.data, Session):
                 self._serve(key.data, mask)
-            elif seconds and key.data not in (self._accept, self.orders.readable):
+            elif seconds and key.data not in (self.listening.accept, self.orders.readable):
                 key.data(key.fileobj)
 
     def _is_no_order(self, found: tuple[selectors.SelectorKey, int]) -> bool:
@@ -185,16 +184,6 @@ class Proxy:
         self.orders.look_after()
 
     # -- sessions -----------------------------------------------------------------------------------
-
-    def _accept(self, listener: Any) -> None:
-        try:
-            opened, _ = listener.accept()
-        except OSError:
-            return
-        opened.setblocking(False)
-        if opened.family != getattr(socket, "AF_UNIX", None):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.watch(Session(self, opened))
 
     @property
     def sessions(self) -> list[Session]:
