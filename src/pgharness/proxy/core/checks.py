@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgharness.proxy.core import writers
+from pgharness.proxy.core import standing, writers
 from pgharness.proxy.core.client import Client
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.running import Facts, Scope
@@ -26,6 +26,8 @@ def check(scope: Scope, facts: Facts, client: Client, transaction: Transaction, 
         raise Refused("not_in_transaction", "COMMIT in a DO block")
     if statement.hold:
         raise Refused("session_state", "a cursor WITH HOLD", transaction.place)
+    if facts.strict and scope.id:
+        standing.check(scope, facts, client, transaction, statement)
     if scope.temporary:
         _check_temporary(scope, client, transaction, statement)
     _check_reads(scope, facts, transaction, statement)

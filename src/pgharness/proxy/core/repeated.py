@@ -103,6 +103,8 @@ class Repeated:
             or statement.advisory
             or statement.notifies
             or statement.terminates
+            or statement.standing
+            or not facts.standing.keys().isdisjoint(statement.words | statement.read_tables)
         )
 
     def _done(self, section: Section) -> None:

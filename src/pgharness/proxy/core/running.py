@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pgharness.proxy.core.refusals import Refused
 from pgharness.proxy.core.stack import Stack
+from pgharness.proxy.core.standing import Kind
 from pgharness.proxy.core.statements import SetConfig
 from pgharness.proxy.core.transaction import Transaction
 
@@ -17,6 +18,8 @@ class Facts:
 
     ``owner`` is the role that the shared connection acts as, ``login`` the one that it has logged in as.
     ``writers`` are lower-case names of functions that can write, ``setters`` what functions set.
+    ``standing`` tells which functions and views, and which tables where they are changed, come to what a
+    transaction or a connection has one of.
     ``deferrable`` says whether the schema has a constraint, or constraint trigger, that can wait for the
     commit.
     ``strict`` has refused what is read or locked though another has changed or locked it, and what is not
@@ -27,6 +30,7 @@ class Facts:
     login: str = ""
     writers: frozenset[str] = frozenset()
     setters: Mapping[str, tuple[SetConfig, ...]] = dataclasses.field(default_factory=dict)
+    standing: Mapping[str, frozenset[Kind]] = dataclasses.field(default_factory=dict)
     deferrable: bool = False
     strict: bool = False
     clock: bool = False
@@ -56,6 +60,10 @@ class Scope:
         self.temporary: dict[str, Transaction] = {}
         """Which transaction has made each temporary table."""
         self.tables: set[str] = set()
+        self.first: Transaction | None = None
+        """The transaction that has sent the first statement."""
+        self.askers: dict[str, object] = {}
+        """Who has asked first for what a transaction, or a connection, has one of."""
         self.refusals: list[Refused] = []
 
     def refuse_all(self, refused: Refused) -> None:

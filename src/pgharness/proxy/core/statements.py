@@ -47,6 +47,7 @@ class Statement:
         value: The new value of SET where it is written out, and the identifier of a snapshot.
         writes: It can change rows, the schema, sequences or large objects, whatever other functions do.
         words: The functions that it may call, and other names before a parenthesis.
+        standing: The words in it that name what a transaction or a connection has one of.
         changes_schema: It is DDL, or makes a table by SELECT INTO.
         changed_tables: The tables that it names as changed, without their schema.
         read_tables: Those that it reads; the table of an UPDATE or DELETE is in both.
@@ -84,6 +85,7 @@ class Statement:
     value: str | None = None
     writes: bool = True
     words: frozenset[str] = frozenset()
+    standing: frozenset[str] = frozenset()
     changes_schema: bool = False
     changed_tables: frozenset[str] = frozenset()
     read_tables: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgharness.proxy.core.running import Facts
 from pgharness.proxy.core.settings import literal
+from pgharness.proxy.core.standing import CHANGED, reaching
 from pgharness.proxy.core.statements import SetConfig, function_settings
 from pgharness.proxy.server.upstream import Upstream
 
@@ -18,6 +19,27 @@ _SETTERS = f"""
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE {_USERS} AND p.prosrc ILIKE '%set%'
 """
+_SOURCES = f"""
+    SELECT lower(p.proname), coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE {_USERS} AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend
+        WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')
+    UNION ALL
+    SELECT lower(c.relname), pg_get_viewdef(c.oid)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'v' AND {_USERS}
+    UNION ALL
+    SELECT lower(c.relname) || '{CHANGED}', p.proname
+    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE NOT t.tgisinternal AND {_USERS}
+    UNION ALL
+    SELECT lower(c.relname) || '{CHANGED}', pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_class c ON c.oid = d.adrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {_USERS}
+"""
+"""Functions, views, and tables with their triggers and the defaults of their columns."""
 _DEFERRABLE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)"
 _SEQUENCES = """
     SELECT format('%I.%I', n.nspname, c.relname),
@@ -43,6 +65,7 @@ def facts(  # noqa: PLR0913 - all but three by name
         login=login,
         writers=frozenset((row[0] or b"").decode() for row in upstream.ask(_WRITERS)),
         setters=setters,
+        standing=reaching((_text(name), _text(text)) for name, text in upstream.ask(_SOURCES)),
         deferrable=upstream.ask(_DEFERRABLE)[0][0] == b"t",
         strict=strict,
         clock=clock,

@@ -10,6 +10,7 @@ from pgharness.proxy.core.reading.keywords import RESERVED
 from pgharness.proxy.core.reading.pieces import Piece
 from pgharness.proxy.core.reading.set_configs import set_configs, setting_like, settings_in
 from pgharness.proxy.core.reading.tables import tables, verbs
+from pgharness.proxy.core.standing import WORDS
 
 Fields = dict[str, Any]
 _READS = frozenset(("select", "values", "table", "show", "fetch", "with", "close", "move"))
@@ -58,6 +59,7 @@ def effects(piece: Piece, kind: str, inner: int, *, analyzes: bool) -> Fields:
         "changed_tables": changed,
         "read_tables": read,
         "row_locks": row_locks,
+        "standing": piece.found & WORDS,
         "skips": _skips(piece, words, row_locks=row_locks),
         **ddl(piece, into),
     }
@@ -153,6 +155,7 @@ def _done(piece: Piece, words: frozenset[str]) -> Fields:
     return _called(body, words) | {
         "ends_inside": ends_inside(piece),
         "words": words,
+        "standing": (piece.found | body.found) & WORDS,
         "changed_tables": changed,
         "read_tables": read,
         "skips": not words.isdisjoint(_TRIES),
