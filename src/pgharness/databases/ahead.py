@@ -20,7 +20,7 @@ _MOST_USED = 4
 _AFTERWARDS = 0.001
 
 
-class _LazyConnection:
+class LazyConnection:
     """A connection that is opened when first used, and anew if it was lost."""
 
     def __init__(self, server: Server, label: str) -> None:
@@ -54,7 +54,7 @@ class ClonesAhead:
         """The template, and what was kept of wider scopes than a test: clones are made from the last."""
         self._run = run
         self._worker = worker
-        self._maker, self._dropper = (_LazyConnection(server, label) for _ in range(2))
+        self._maker, self._dropper = (LazyConnection(server, label) for _ in range(2))
         self._ahead = 1
         self._spares: list[str] = []
         self._used: list[str] = []
@@ -83,6 +83,17 @@ class ClonesAhead:
         """Drop the clone ``name``, soon."""
         self._used.append(name)
         asyncio.get_running_loop().call_later(_AFTERWARDS, self._begin)
+
+    async def drop_now(self, name: str) -> None:
+        """Drop the clone ``name``, to which connections end."""
+        self._used.append(name)
+        while name in self._used:
+            self._dropping = self._going(self._dropping, self._drop, needed=True)
+            if self._dropping is None:
+                return
+            await asyncio.wait({self._dropping})
+            if (error := self._dropping.exception()) is not None:
+                raise error
 
     async def copy(self, name: str) -> str:
         """The name of a copy of the database ``name``, to which connections end."""

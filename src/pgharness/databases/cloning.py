@@ -85,16 +85,17 @@ async def clone(connection: Connection, server: Server, origin: Source, name: st
     mark = Mark(kind="worker", run=run, fingerprint=origin.fingerprint, created=time, used=time)
     await ledger.write(connection, name, mark)
     for line in origin.settings:
-        await connection.execute(f"ALTER DATABASE {quoted(name)} SET {_assignment(line)}")
+        await connection.execute(f"ALTER DATABASE {quoted(name)} SET {assignment(line)}")
     for role, line in origin.of_roles:
         await connection.execute(
-            f"ALTER ROLE {quoted(role)} IN DATABASE {quoted(name)} SET {_assignment(line)}"
+            f"ALTER ROLE {quoted(role)} IN DATABASE {quoted(name)} SET {assignment(line)}"
         )
     for line in origin.grants:
         await connection.execute(line.replace("{}", quoted(name)))
 
 
-def _assignment(line: str) -> str:
+def assignment(line: str) -> str:
+    """``name=value``, as the catalogue keeps it, as SET has it."""
     setting, _, value = line.partition("=")
     shown = value if setting in _LISTS and value else "'" + value.replace("'", "''") + "'"
     return f"{setting} TO {shown}"

@@ -151,6 +151,14 @@ class Databases:
         """Drop the clone ``name``, without waiting for it."""
         self._ask(self._clones_of(worker).give_back(name))
 
+    def drop_clone(self, worker: str, name: str) -> None:
+        """Drop the clone ``name`` of ``worker``, and wait for it.
+
+        Raises:
+            DatabaseError: The server refuses.
+        """
+        self._ask(self._clones_of(worker).drop_now(name))
+
     def copy(self, worker: str, name: str) -> str:
         """Copy the database ``name`` of ``worker``, to which connections end; returns the copy's name.
 

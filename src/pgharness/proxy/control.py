@@ -49,6 +49,8 @@ class Control:
         """Says where in the code the transaction of a client began; answers the proxy from a thread."""
         self.now: Callable[[], str] = str
         """Says what time it is in the process that tests."""
+        self.claim: Callable[[], str] = str
+        """Waits until no other test changes what all databases share."""
         self.database: Callable[[], str] = str
         """Says which database the fixture that is being set up is to reach."""
         self.host, self.port = host, port
@@ -268,8 +270,8 @@ class Control:
 
     def _answer_to(self, question: str) -> str:
         kind, _, about = question.partition(" ")
-        if kind == "database":
-            return self.database()
+        if kind in ("database", "claim"):
+            return self.database() if kind == "database" else self.claim()
         return self.now() if kind == "now" else self.place(int(about))
 
 

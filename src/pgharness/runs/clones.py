@@ -48,6 +48,11 @@ class ReadyClones:
         """Have ``database``, one of this worker's, dropped."""
         self._provider.give_back(self._worker, database)
 
+    def drop_now(self, clone: str) -> None:
+        """Drop ``clone``, if there is one, and wait for it."""
+        if clone:
+            self._provider.drop(self._worker, clone)
+
     def discard_next(self) -> None:
         """The clone that was made ready is not what is wanted next."""
         following, self._next = self._next, None

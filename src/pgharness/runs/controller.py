@@ -9,6 +9,7 @@ import contextlib
 import secrets
 import socket
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Client, Listener
 from typing import Any
 
@@ -115,6 +116,15 @@ class RemoteRun:
 
     def forget(self, worker: str) -> None:
         self._ask("forget", worker)
+
+    def drop(self, worker: str, name: str) -> None:
+        self._ask("drop", worker, name)
+
+    def claim(self, worker: str) -> None:
+        self._ask("claim", worker)
+
+    def restore(self, worker: str, said: Sequence[str]) -> None:
+        self._ask("restore", worker, list(said))
 
     def create_empty(self, worker: str) -> str:
         return str(self._ask("create_empty", worker))

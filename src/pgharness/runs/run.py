@@ -9,6 +9,7 @@ import dataclasses
 import secrets
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pgharness.config import Config
@@ -84,6 +85,18 @@ class Provider(Protocol):
         """Drop what was kept last, and have clones made from what was kept before."""
         ...
 
+    def drop(self, worker: str, name: str) -> None:
+        """Drop the worker's clone ``name``, and wait for it."""
+        ...
+
+    def claim(self, worker: str) -> None:
+        """Wait until no other test changes what all databases share, and remember what there is."""
+        ...
+
+    def restore(self, worker: str, said: Sequence[str]) -> None:
+        """Have roles and databases as they were at `claim`, as far as the statements ``said`` name them."""
+        ...
+
     def create_empty(self, worker: str) -> str:
         """The name of a new, empty database."""
         ...
@@ -119,6 +132,7 @@ class Run:
         self._lock = threading.RLock()
         self._server: Server | None = None
         self._databases: Any = None
+        self._claims: Any = None
         self._clones: dict[str, str] = {}
         self._closed = False
 
@@ -148,7 +162,8 @@ class Run:
             return self.facts
 
     def _prepare(self) -> Facts:
-        from pgharness.databases.databases import Databases  # noqa: PLC0415 - loads asyncpg
+        from pgharness.databases.claims import Claims  # noqa: PLC0415 - loads asyncpg
+        from pgharness.databases.databases import Databases  # noqa: PLC0415 - the same
         from pgharness.schema.find import find  # noqa: PLC0415 - only runs that need a database
         from pgharness.server.choose import start  # noqa: PLC0415 - loads what the backend needs
 
@@ -161,6 +176,7 @@ class Run:
             config = dataclasses.replace(config, clock="on" if server.superuser else "off")
         self._databases = Databases(server, run_id=self.id, config=config)
         owner = self._databases.open()
+        self._claims = Claims(server, owner.user)
         template = self._databases.template(dataclasses.replace(schema, config=config))
         told = server.backend, server.version, server.detail, server.owned, server.address
         return Facts(
@@ -200,6 +216,15 @@ class Run:
     def forget(self, worker: str) -> None:
         self._databases.forget(worker)
 
+    def drop(self, worker: str, name: str) -> None:
+        self._databases.drop_clone(worker, name)
+
+    def claim(self, worker: str) -> None:
+        self._claims.claim(worker)
+
+    def restore(self, worker: str, said: Sequence[str]) -> None:
+        self._claims.restore(worker, said)
+
     def create_empty(self, worker: str) -> str:
         with self._lock:
             self.prepare()
@@ -225,6 +250,8 @@ class Run:
                 return
             self._closed = True
             try:
+                if self._claims is not None:
+                    self._claims.close()
                 if self._databases is not None and self._server is not None:
                     if self._server.owned:
                         self._databases.abandon()

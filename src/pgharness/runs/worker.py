@@ -82,10 +82,17 @@ class Worker:
         control.ask("use", database=database.name)
         self._clones = ReadyClones(name, provider, self._prepare)
         self.levels = Levels(name, provider, control, self._clones, database.name)
+        control.claim = self._claim
         self._tests: list[_Running] = []
         """The running test."""
         self._fixtures: list[_Fixture] = []
         """The fixtures of wider scope that are being set up or torn down, one in the other."""
+
+    def _claim(self) -> str:
+        """Have nobody else change what all databases share, until the test has ended; asked by the proxy."""
+        with contextlib.suppress(HarnessError):  # what is not kept apart fails by itself, or does not
+            self.provider.claim(self.name)
+        return ""
 
     def _prepare(self, clone: str) -> None:
         self._control.tell("prepare", database=clone)
@@ -126,7 +133,10 @@ class Worker:
             self.places.threads.end()
             self._tests.pop()
             errors = self._end(running)
-            if running.clone:
+            if running.claimed:
+                self._clones.drop_now(running.clone)
+                self.provider.restore(self.name, running.claimed)
+            elif running.clone:
                 self._clones.give_back(running.clone)
             elif any(isinstance(error, IsolationError) and error.leaked_rows for error in errors):
                 self.levels.spoilt = test_id
@@ -162,6 +172,7 @@ class Worker:
             errors.append(IsolationError.task_pending(running.id, map(tasks.name, pending)))
         report = self._control.ask("end", held=self.places.held.processes())
         self.places.begin("", "")
+        running.claimed = report.get("claimed", [])
         return [*(error_of(running.id, Refused(kind, *args)) for kind, args in report["refusals"]), *errors]
 
     def refusals(self) -> list[IsolationError]:
@@ -239,6 +250,8 @@ class _Running:
     isolation: Isolation
     reset_sequences: bool
     clone: str = ""
+    claimed: list[str] = dataclasses.field(default_factory=list)
+    """Its statements that have changed what all databases share."""
 
 
 @dataclasses.dataclass(slots=True)

@@ -12,6 +12,7 @@ from pgharness.proxy.core.statements import Statement, read
 
 _ANSWERED = frozenset((b"P", b"B", b"D", b"E", b"C"))
 _NAMING = (b"deallocate", b"discard")
+_OF_CLUSTER = (b"role", b" user", b" group", b"database", b"grant", b"revoke", b"tablespace")
 
 
 class Direct:
@@ -21,21 +22,24 @@ class Direct:
         client: The client; what it has prepared elsewhere is prepared here when it is first used.
         forget: Called with what the client has prepared elsewhere and needs no more.
         failed: Called with the fields of an ErrorResponse before the client is told.
+        claim: Called with a statement that changes what all databases share, before it is sent.
         watch: Called with every statement that the client sends, where somebody wants to know.
         becomes: Whether the connection has logged in as a superuser, who acts as the client's role.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a connection is made with
         self,
         client: Client,
         forget: Callable[[Prepared], None] = lambda _: None,
         failed: Callable[[dict[str, str]], None] = lambda _: None,
+        claim: Callable[[str], None] = lambda _: None,
         *,
         watch: Callable[[Statement], None] | None = None,
         becomes: bool = False,
     ) -> None:
         self.client = client
         self._failed = failed
+        self._claim = claim
         self.watch = watch
         self._becomes = becomes
         self._discards = False
@@ -160,7 +164,7 @@ class Direct:
     def _simple(self, body: bytes) -> bytes:
         self._drop(b"")
         lower = body.lower()
-        if self.watch is not None or b"set" in lower or any(word in lower for word in _NAMING):
+        if self.watch is not None or b"set" in lower or any(word in lower for word in _NAMING + _OF_CLUSTER):
             return self._noted(body[:-1])[0] + b"\x00"
         return body
 
@@ -185,6 +189,8 @@ class Direct:
         for statement in statements:
             if self.watch is not None:
                 self.watch(statement)
+            if statement.cluster:
+                self._claim(statement.text)
             if statement.kind == "set" and statement.name:
                 client.touched.add(statement.name)
             elif statement.set_configs:

@@ -70,6 +70,8 @@ class Sending:
         if not transaction.explicit and statement.verb in _IN_BLOCK:
             _outside_block(client, statement)
         checks.check(shared.scope, shared.facts, client, transaction, statement)
+        if statement.cluster and shared.scope.id:
+            shared.claim(statement.text)
         if statement.notifies:
             shared.control.sessions.check_listeners(client, statement)
         shared.effects.foresee(client, statement, part, portal)

@@ -49,6 +49,8 @@ class Shared:
         self.now = now
         self.holders: Callable[[], list[str]] = list
         """Tells who else is in a transaction of the database."""
+        self.claim: Callable[[str], None] = _nothing
+        """Called with a statement that changes what all databases share, before it is sent."""
         self.scope = Scope("", facts, defaults)
         self.refused_test = ""
         """The running test, if it has not asked for the database."""
@@ -278,3 +280,7 @@ class Shared:
                 holder.skipping = False
                 self.finish(holder)
         self.pump()
+
+
+def _nothing(_: str) -> None:
+    """Nobody else changes what all databases share."""

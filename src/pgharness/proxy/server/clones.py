@@ -207,6 +207,7 @@ class Clones:
             client,
             shared.statements.forget,
             shared.failures.note,
+            self._proxy.orders.claim,
             watch=self._note if self._watch else None,
             becomes=client.user != login.user,
         )

@@ -38,6 +38,8 @@ class Orders:
         self._ending = 0.0
         """When the test was told to end that has not ended yet; 0 if there is none."""
         self._written = 0
+        self._claimed: list[str] = []
+        """The statements of the test that have changed what all databases share."""
 
     def readable(self, _: Any) -> None:
         try:
@@ -104,13 +106,14 @@ class Orders:
                 self._wait_for_answers()
             reached, said = proxy.clones.name, proxy.clones.end()
             proxy.isolation = "rollback"
-            answer = {"refusals": _told(said), "wrote": proxy.clones.wrote, "reached": bool(reached)}
-            self._answer(order, answer)
+            told = {"refusals": _told(said), "claimed": self._take_claimed()}
+            self._answer(order, {**told, "wrote": proxy.clones.wrote, "reached": bool(reached)})
             return
 
         def ended(report: Report) -> None:
             self._ending = 0.0
-            self._answer(order, {"refusals": _told(report.refusals)})
+            claimed = self._take_claimed()
+            self._answer(order, {"refusals": _told(report.refusals), "claimed": claimed})
 
         self._ending = time.monotonic()
         proxy.shared.scopes.end(ended, frozenset(order.get("held", ())))
@@ -198,6 +201,16 @@ class Orders:
         with contextlib.suppress(ConnectError):
             return [line for line, _ in self._holders(mine)] if mine is not None else []
         return []
+
+    def claim(self, statement: str) -> None:
+        """Have nobody else change what all databases share until the test has ended."""
+        if not self._claimed and not self._proxy.clones.is_wide:
+            self._proxy.questions.claim()
+        self._claimed.append(statement)
+
+    def _take_claimed(self) -> list[str]:
+        claimed, self._claimed = self._claimed, []
+        return claimed
 
     def _do_close(self, order: dict[str, Any]) -> None:
         self._proxy.clear()

@@ -71,6 +71,7 @@ class Proxy:
         self.clones = Clones(self)
         self.orders = Orders(self, control)
         self.shared.holders = self.orders.holders_beside
+        self.shared.claim = self.orders.claim
         self._selector = selectors.DefaultSelector()
         self._sessions: dict[int, Session] = {}
         self._full: set[Socket] = set()

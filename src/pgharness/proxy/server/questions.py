@@ -7,8 +7,8 @@ import json
 import socket
 
 _SECONDS = 2.0
-_DATABASE_SECONDS = 120.0
-"""A database may have to be made for the answer."""
+_PATIENCE_SECONDS = 120.0
+"""A database may have to be made for the answer, or a test of another worker to end."""
 
 
 class Questions:
@@ -38,9 +38,16 @@ class Questions:
 
     def database(self) -> str:
         """The database for the fixture of wider scope that is being set up; empty if there is none."""
-        self._connection.settimeout(_DATABASE_SECONDS)
+        return self._ask_patiently("database")
+
+    def claim(self) -> None:
+        """Wait until nobody else changes what all databases share."""
+        self._ask_patiently("claim")
+
+    def _ask_patiently(self, text: str) -> str:
+        self._connection.settimeout(_PATIENCE_SECONDS)
         try:
-            return self._ask("database")
+            return self._ask(text)
         finally:
             self._connection.settimeout(_SECONDS)
 

@@ -105,6 +105,15 @@ def _is_of_cluster(piece: Piece, verb: str) -> bool:
     return verb in ("comment", "security") and any(marks[at + 1] in _OF_CLUSTER for at in piece.places("on"))
 
 
+def changes_cluster(body: Piece) -> bool:
+    """Whether a statement in the body of a DO does."""
+    return any(
+        any(at_statements(body, verb, what))
+        for verb in ("create", "alter", "drop")
+        for what in sorted(_CLUSTER)
+    )
+
+
 def _temporary(piece: Piece) -> dict[str, Any]:
     marks, at = piece.marks, 1
     temporary = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pgharness.proxy.core.reading.bodies import longest_literal
-from pgharness.proxy.core.reading.ddl import at_statements, ddl, ends_inside
+from pgharness.proxy.core.reading.ddl import at_statements, changes_cluster, ddl, ends_inside
 from pgharness.proxy.core.reading.keywords import RESERVED
 from pgharness.proxy.core.reading.pieces import Piece
 from pgharness.proxy.core.reading.set_configs import set_configs, setting_like, settings_in
@@ -159,6 +159,7 @@ def _done(piece: Piece, words: frozenset[str]) -> Fields:
         "changed_tables": changed,
         "read_tables": read,
         "skips": not words.isdisjoint(_TRIES),
+        "cluster": changes_cluster(body),
         "defers": "deferrable" in body.found or any(at_statements(body, "set", "constraints")),
         "notifies": "pg_notify" in words or any(at_statements(body, "notify")),
         "set_configs": settings_in(body),
