@@ -28,6 +28,7 @@ def check(config: Config) -> None:
             )
         _check_template(line, template)
     _check_tiers(config)
+    _check_settings(config)
     for option in ("app", "metadata"):
         value = getattr(config, option)
         if value and value.count(":") != 1:
@@ -61,6 +62,26 @@ def _check_tiers(config: Config) -> None:
                 f"pg_tiers names {name!r} ({config.sources['tiers']}), which is no tier.",
                 fix=["use: " + ", ".join(TIERS)],
             )
+
+
+def _check_settings(config: Config) -> None:
+    source = config.sources["server_settings"]
+    for line in config.server_settings:
+        name, equals, _ = line.partition("=")
+        if not (equals and name.strip().replace(".", "_").isidentifier()):
+            raise ConfigError(
+                f"pg_server_settings has the line {line!r} ({source}), which is not NAME=VALUE.",
+                fix=['write it like "shared_preload_libraries=pg_stat_statements"'],
+            )
+    if config.server_settings and (config.url or config.backend == "external"):
+        raise ConfigError(
+            f"pg_server_settings ({source}) cannot be set on the server of pg_url.",
+            cause="Somebody else runs it, and others use it.",
+            fix=[
+                "set them there, and drop them here",
+                "set in a migration what a database can have of its own",
+            ],
+        )
 
 
 def _check_template(line: str, template: str) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "choice", "integer", "seconds", "lines"]
 _SWITCH = ("off", "on")
+DEFAULT_LOCALE = "C.UTF-8"
 DEFAULT_ROLE = "pgharness_app"
 
 
@@ -151,6 +152,20 @@ OPTIONS: tuple[Option, ...] = (
         0,
         "The major version of PostgreSQL the tests require; 0 takes any.",
         metavar="MAJOR",
+    ),
+    Option(
+        "server_settings",
+        "lines",
+        (),
+        "Parameters of the server that the harness starts, as in postgresql.conf; part of the fingerprint.",
+        metavar="NAME=VALUE",
+    ),
+    Option(
+        "locale",
+        "text",
+        DEFAULT_LOCALE,
+        "The locale of the databases, and so how text is sorted and compared; the same on every backend.",
+        metavar="NAME",
     ),
     Option(
         "port",

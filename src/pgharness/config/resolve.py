@@ -34,6 +34,8 @@ class Config:
     image: str
     bin: str
     version: int
+    server_settings: tuple[str, ...]
+    locale: str
     port: int
     tmpdir: str
     start_timeout: float

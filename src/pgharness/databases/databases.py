@@ -6,7 +6,6 @@ Used by the controller process alone; every method is synchronous.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import os
 import socket
@@ -18,13 +17,13 @@ from typing import Any, TypeVar
 import asyncpg
 
 from pgharness.config import Config
-from pgharness.databases import cloning, ledger, names, owner, problems
+from pgharness.databases import cloning, ledger, locales, names, owner, problems
 from pgharness.databases.ahead import ClonesAhead
-from pgharness.databases.ledger import BIRTHMARK, Connection, Mark
+from pgharness.databases.ledger import Connection, Mark
 from pgharness.databases.names import worker_database_name
-from pgharness.databases.templates import TemplateSite
+from pgharness.databases.templates import Template, TemplateSite
 from pgharness.schema.find import Schema
-from pgharness.schema.sql import connect, quoted
+from pgharness.schema.sql import connect
 from pgharness.server.background import background
 from pgharness.server.base import Address, Server
 
@@ -32,19 +31,6 @@ T = TypeVar("T")
 
 _seconds = functools.partial(time.perf_counter)  # freezegun replaces the function, not what holds it
 _CLOSE_SECONDS = 30.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Template:
-    """The migrated database that others are cloned from.
-
-    ``hit`` says that it was there already; ``seconds`` is what finding or building it took.
-    """
-
-    name: str
-    fingerprint: str
-    hit: bool
-    seconds: float
 
 
 class Databases:
@@ -119,7 +105,12 @@ class Databases:
         fingerprint = schema.fingerprint(self.server.major, self._owner.user)
         with self._lock:
             site = TemplateSite(
-                self._open_connection(), self._run, self._where, fingerprint, self._owner.user
+                self._open_connection(),
+                self._run,
+                self._where,
+                fingerprint,
+                self._owner.user,
+                self.config.locale,
             )
             hit = self._ask(site.found()) or self._build_once(site, schema)
             if self.config.role not in (owner.NAME, self._owner.user):
@@ -215,10 +206,7 @@ class Databases:
         connection = self._open_connection()
         await ledger.drop(connection, name, self._where)
         copy = cloning.copy_clause(self.server)
-        await connection.execute(
-            f"CREATE DATABASE {quoted(name)} OWNER {quoted(self._owner.user)} TEMPLATE template0{copy} "
-            f"CONNECTION LIMIT {BIRTHMARK}"
-        )
+        await locales.create(connection, name, self._owner.user, self.config.locale, copy)
         now = await ledger.now(connection)
         await ledger.write(
             connection, name, Mark(kind="worker", run=self._run, fingerprint="", created=now, used=now)

@@ -55,6 +55,18 @@ def not_allowed(user: str, where: str, message: str) -> DatabaseError:
     )
 
 
+def no_locale(locale: str, message: str) -> DatabaseError:
+    return DatabaseError(
+        f"the server has no locale {locale!r} (pg_locale): {message}",
+        cause="Locales are those of the machine, or of the image, on which PostgreSQL runs.",
+        fix=[
+            "name one that `locale -a` shows there",
+            "drop pg_locale",
+            "take an image that has it: --pg-image",
+        ],
+    )
+
+
 def no_role(role: str, where: str) -> DatabaseError:
     return DatabaseError(
         f"there is no role {role!r} on {where} after the schema has been built (pg_role).",

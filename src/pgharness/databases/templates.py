@@ -7,16 +7,31 @@ import dataclasses
 
 import asyncpg
 
-from pgharness.databases import ledger, names, problems
-from pgharness.databases.ledger import BIRTHMARK, Connection, Mark
+from pgharness.databases import ledger, locales, names, problems
+from pgharness.databases.ledger import Connection, Mark
 from pgharness.schema.sql import quoted
 
 _TOUCH_SECONDS = 3600
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Template:
+    """The migrated database that others are cloned from.
+
+    ``hit`` says that it was there already; ``seconds`` is what finding or building it took.
+    """
+
+    name: str
+    fingerprint: str
+    hit: bool
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class TemplateSite:
     """Where the template of ``fingerprint`` is, or is to be built by ``run`` for the role ``owner``.
+
+    Its text is sorted as by ``locale``.
 
     Methods run on the background loop.
     """
@@ -26,6 +41,7 @@ class TemplateSite:
     where: str
     fingerprint: str
     owner: str
+    locale: str
 
     @property
     def name(self) -> str:
@@ -83,11 +99,7 @@ class TemplateSite:
     async def begin(self) -> None:
         """Create the empty database in which to build."""
         await self.discard()
-        # template0: what somebody added to template1 is not part of the fingerprint.
-        await self.connection.execute(
-            f"CREATE DATABASE {quoted(self.building)} OWNER {quoted(self.owner)} TEMPLATE template0 "
-            f"CONNECTION LIMIT {BIRTHMARK}"
-        )
+        await locales.create(self.connection, self.building, self.owner, self.locale)
         now = await ledger.now(self.connection)
         mark = Mark(kind="build", run=self.run, fingerprint=self.fingerprint, created=now, used=now)
         await ledger.write(self.connection, self.building, mark)

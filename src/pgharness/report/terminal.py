@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pgharness.config.check import TIERS
 from pgharness.runs.run import Facts
@@ -26,6 +26,15 @@ def header(facts: Facts) -> str:
     if facts.note:
         parts.append(facts.note)
     return ", ".join(parts)
+
+
+def overwritten(names: Sequence[str]) -> str:
+    """Which variables of pg_env have another value by the time the tests have been imported."""
+    has = "has" if len(names) == 1 else "have"
+    return (
+        f"pg: {', '.join(names)} of pg_env {has} another value by now: a conftest, or a module that is "
+        "imported, sets it, and the app may connect elsewhere"
+    )
 
 
 def real_commits(tests: Mapping[str, str]) -> list[str]:

@@ -10,11 +10,18 @@ class Environment:
 
     def __init__(self) -> None:
         self._saved: dict[str, str | None] = {}
+        self._set: dict[str, str] = {}
 
     def set(self, name: str, value: str) -> None:
         """Set the variable ``name``."""
         self._saved.setdefault(name, os.environ.get(name))
+        self._set[name] = value
         os.environ[name] = value
+
+    @property
+    def overwritten(self) -> list[str]:
+        """The variables that somebody else has set since."""
+        return sorted(name for name, value in self._set.items() if os.environ.get(name) != value)
 
     def restore(self) -> None:
         """Have every variable as it was before `set`."""
@@ -24,3 +31,4 @@ class Environment:
             else:
                 os.environ[name] = value
         self._saved.clear()
+        self._set.clear()

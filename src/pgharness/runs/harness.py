@@ -63,7 +63,7 @@ class Harness:
         """Whether a test is known to use the database before one runs."""
         self._starting = threading.RLock()
         self._folder = Folder()
-        self._environment = Environment()
+        self.environment = Environment()
         handover = _handover(os.environ)
         if handover is None:
             from pgharness.runs.run import Run  # noqa: PLC0415 - not for a worker
@@ -95,7 +95,7 @@ class Harness:
         values["sslrootcert"] = self._security.authority
         for line in self.config.env:
             name, _, template = line.partition("=")
-            self._environment.set(name.strip(), template.strip().format_map(values))
+            self.environment.set(name.strip(), template.strip().format_map(values))
 
     def serve_directly(self) -> WorkerDatabase:
         """Tell the app the server's own address: no test runs, so nothing has to stand between.
@@ -124,7 +124,7 @@ class Harness:
             "key": self.controller.key.hex(),
             "server": {name: getattr(address, name) for name in Address.__slots__},
         }
-        self._environment.set(_HANDOVER, json.dumps(handover))
+        self.environment.set(_HANDOVER, json.dumps(handover))
 
     # -- the worker's database -------------------------------------------------------------------------
 
@@ -267,7 +267,7 @@ class Harness:
             if self.run is not None:
                 self.run.close()
             guard.remove()
-            self._environment.restore()
+            self.environment.restore()
 
 
 def _loopback(worker: str) -> str:

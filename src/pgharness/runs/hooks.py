@@ -29,6 +29,8 @@ class Hooks:
 
     def __init__(self, harness: Harness) -> None:
         self._harness = harness
+        self._overwritten: list[str] = []
+        """The variables of pg_env that a conftest or a module has set since."""
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line(
@@ -64,6 +66,7 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)  # before the terminal reports on it, and xdist to the controller
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         config, harness = session.config, self._harness
+        self._overwritten = harness.environment.overwritten
         isolated = [item for item in session.items if item.stash.get(database_use.ISOLATED, False)]
         try:
             if config.option.collectonly or not isolated:
@@ -159,6 +162,8 @@ class Hooks:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         harness = self._harness
         facts = harness.run.facts if harness.run is not None else None
+        if self._overwritten:
+            terminalreporter.write_line(terminal.overwritten(self._overwritten))
         if facts is None:
             return
         pyramid = terminal.Pyramid()

@@ -45,6 +45,8 @@ def _parts(config: Config, kind: str, locations: Locations | None, major: int, o
         "metadata": config.metadata,
         "clock": config.clock,
         "seed": config.seed,
+        "server_settings": sorted(config.server_settings),
+        "locale": config.locale,
         "alembic": _version("alembic") if locations else "",
         "sqlalchemy": _version("sqlalchemy") if kind in ("alembic", "metadata") else "",
     }

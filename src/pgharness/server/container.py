@@ -29,7 +29,7 @@ from pgharness.server.liveness import Identity
 from pgharness.server.quiet import hide_deprecated_names, quiet
 from pgharness.server.running import RunningServer, major_of
 from pgharness.server.scram import verifier
-from pgharness.server.settings import SETTINGS
+from pgharness.server.settings import settings_of
 from pgharness.server.supervise import Keeper
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def start(config: Config, address: Address, engine: Engine) -> RunningServer:
     """
     image = image_of(config)
     with engine.as_environment():
-        container = _prepared(image, address)
+        container = _prepared(image, address, settings_of(config))
         run = _Run(container, engine)
         try:
             with _reaper() as note:
@@ -125,11 +125,11 @@ class _Run:
                 self._keeper.stop(goodbye=removed)
 
 
-def _prepared(image: str, address: Address) -> _Postgres:
+def _prepared(image: str, address: Address, settings: dict[str, str]) -> _Postgres:
     """A container to be started, its image there, and dead runs' containers gone."""
     with contextlib.ExitStack() as on_error:
         try:
-            container = _configured(image, address)
+            container = _configured(image, address, settings)
             client = container.get_docker_client().client
             on_error.callback(client.close)
             _sweep(client)
@@ -140,9 +140,9 @@ def _prepared(image: str, address: Address) -> _Postgres:
         return container
 
 
-def _configured(image: str, address: Address) -> _Postgres:
+def _configured(image: str, address: Address, settings: dict[str, str]) -> _Postgres:
     own = Identity.own()
-    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     container = _Postgres(
         image, username=address.user, password=verifier(address.password), dbname=address.database
     )

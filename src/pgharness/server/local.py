@@ -22,7 +22,7 @@ from pgharness.server.connect import Login, log_in
 from pgharness.server.directories import PREFIX
 from pgharness.server.running import RunningServer
 from pgharness.server.scram import verifier
-from pgharness.server.settings import SETTINGS
+from pgharness.server.settings import settings_of
 from pgharness.server.supervise import Event, Keeper
 
 UNPRIVILEGED = ("postgres", "nobody")
@@ -109,7 +109,7 @@ def plan(
         "secret": verifier(address.password),
         "environment": environment,
         "initdb": [_initdb(programs, base, binaries.major, locale) for locale in ("C.UTF-8", "C")],
-        "server": _server(programs, base, address),
+        "server": _server(programs, base, address, settings_of(config)),
     }
     return order, home
 
@@ -130,16 +130,16 @@ def _initdb(programs: Path, base: Path, major: int, locale: str) -> list[str]:
     ]
 
 
-def _server(programs: Path, base: Path, address: Address) -> list[str]:
+def _server(programs: Path, base: Path, address: Address, wanted: dict[str, str]) -> list[str]:
     socket = base / "socket"
     fits = len(os.fsencode(socket)) + len("/.s.PGSQL.65535.lock") <= _SOCKET_PATH_LIMIT
     settings = {
-        **SETTINGS,
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        **wanted,
         "listen_addresses": address.host,
         "port": str(address.port),
         "unix_socket_directories": str(socket) if fits else "",
-        "timezone": "UTC",
-        "log_timezone": "UTC",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [str(programs / "postgres"), "-D", str(base / "data"), *options]

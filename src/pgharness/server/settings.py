@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pgharness.config import Config
+
 SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -14,3 +16,9 @@ SETTINGS = {
     "max_wal_size": "512MB",
 }
 """Durability off, room for many workers, all else as PostgreSQL has it."""
+
+
+def settings_of(config: Config) -> dict[str, str]:
+    """The parameters of a server that the harness starts: those of `SETTINGS`, and of pg_server_settings."""
+    pairs = (line.partition("=") for line in config.server_settings)
+    return {**SETTINGS, **{name.strip(): value.strip() for name, _, value in pairs}}
