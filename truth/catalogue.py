@@ -9,6 +9,7 @@ from pathlib import Path
 DIRECTORY = Path(__file__).parent / "behaviours"
 FILES = (
     *("test_commits", "test_sessions", "test_past_the_session", "test_connections"),
+    "test_rules",
     "test_between_tests",
 )
 

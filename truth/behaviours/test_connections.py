@@ -118,7 +118,7 @@ async def test_second_role(client: httpx.AsyncClient) -> None:
 
             found = (await client.get("/as-a-clerk")).json()
         finally:
-            await owner.execute(text(f"DROP OWNED BY {ROLE}"))
+            await owner.execute(text(f"REVOKE SELECT ON item FROM {ROLE}"))
             await owner.execute(text(f"DROP ROLE {ROLE}"))
     assert found == ["one", ROLE, "may write: False"], f"the clerk reads {found}"
 
