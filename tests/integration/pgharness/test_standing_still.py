@@ -23,6 +23,10 @@ CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS
     'BEGIN INSERT INTO log VALUES (NEW.id, txid_current()); RETURN NEW; END';
 CREATE TABLE audited (id serial);
 CREATE TRIGGER audit AFTER INSERT ON audited FOR EACH ROW EXECUTE FUNCTION audit();
+CREATE TABLE told (id serial);
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_notify(''added'', NEW.id::text); RETURN NEW; END';
+CREATE TRIGGER tell AFTER INSERT ON told FOR EACH ROW EXECUTE FUNCTION tell();
 CREATE VIEW moment AS SELECT LOCALTIMESTAMP AS at;
 CREATE FUNCTION through() RETURNS timestamp STABLE BEGIN ATOMIC SELECT at FROM moment; END;
 """
@@ -67,6 +71,15 @@ def test_processes():
 def test_default_of_a_column_moves_by_itself():
     differ("INSERT INTO note DEFAULT VALUES RETURNING made")
 
+def test_notification_of_a_trigger():
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as listener:
+        listener.execute("LISTEN added")
+        ask("INSERT INTO told DEFAULT VALUES RETURNING id")
+        assert [told.payload for told in listener.notifies(timeout=5, stop_after=1)] == ["1"]
+
+def test_notification_that_nobody_hears():
+    ask("INSERT INTO told DEFAULT VALUES RETURNING id")
+
 def test_once():
     assert len(ask("INSERT INTO item DEFAULT VALUES RETURNING at")) == 1
 """
@@ -80,8 +93,11 @@ def test_each_has_real_commits_where_it_needs_them(empty_project: Project, optio
 
     result = empty_project.pytest(*options)
 
-    assert result.outcomes == {"passed": 8}, result.output
+    assert result.outcomes == {"passed": 10}, result.output
     assert told(result) == [
         f"test_it.py::test_{name}"
-        for name in ("function_by_a_view", "keyword", "number", "processes", "trigger", "view")
+        for name in (
+            *("function_by_a_view", "keyword", "notification_of_a_trigger", "number", "processes"),
+            *("trigger", "view"),
+        )
     ], result.output

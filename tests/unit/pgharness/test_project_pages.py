@@ -70,7 +70,7 @@ def test_every_name_in_code_that_begins_with_pg_exists(page: Path) -> None:
     named = set(re.findall(r"`(pg_[a-z_]+)`", page.read_text(encoding="utf-8")))
     programs = {"pg_config", "pg_dump"}
     functions = {"pg_notify", "pg_terminate_backend", "pg_try_advisory_lock"}
-    of_postgres = programs | functions | {"pg_prepared_statements", "pg_stat_activity"}
+    of_postgres = programs | functions | {"pg_locks", "pg_prepared_statements", "pg_stat_activity"}
 
     assert named - OPTION_NAMES - public_fixtures() - of_postgres == set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pgharness.proxy.core import checks, wire
+from pgharness.proxy.core import checks, standing, wire
 from pgharness.proxy.core.channel import Section
 from pgharness.proxy.core.client import Client, Portal
 from pgharness.proxy.core.commit import LET_WAIT
@@ -72,7 +72,7 @@ class Sending:
         checks.check(shared.scope, shared.facts, client, transaction, statement)
         if statement.cluster and shared.scope.id:
             shared.claim(statement.text)
-        if statement.notifies:
+        if standing.notifies(shared.facts, statement):
             shared.control.sessions.check_listeners(client, statement)
         shared.effects.foresee(client, statement, part, portal)
         part.statements.append(statement)

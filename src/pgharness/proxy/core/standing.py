@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pgharness.proxy.core.statements import Statement
     from pgharness.proxy.core.transaction import Transaction
 
-Kind = Literal["time", "transaction", "backend"]
+Kind = Literal["time", "transaction", "backend", "notification"]
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         ("current_timestamp", "current_time", "localtime", "localtimestamp", "transaction_timestamp"), "time"
@@ -37,8 +37,9 @@ KINDS: dict[str, Kind] = {
         ),
         "backend",
     ),
+    **dict.fromkeys(("pg_notify", "notify"), "notification"),
 }
-"""What names such a thing in a statement or in the body of a function."""
+"""What names such a thing in a statement or in the body of a function; and what is delivered at a commit."""
 WORDS = frozenset(KINDS)
 _WORD = re.compile(r"[a-z_][a-z0-9_$]*")
 CHANGED = " changed"
@@ -86,14 +87,25 @@ def check(scope: Scope, facts: Facts, client: Client, transaction: Transaction, 
             raise Refused("session_state", what, transaction.place)
 
 
+def notifies(facts: Facts, statement: Statement) -> bool:
+    """Whether ``statement`` may send a notification, by itself or by way of a function or a trigger."""
+    names = _names(statement, facts.standing) if facts.standing else ()
+    return statement.notifies or any("notification" in facts.standing[name] for name in names)
+
+
+def _names(statement: Statement, standing: Mapping[str, frozenset[Kind]]) -> frozenset[str]:
+    """Which of the objects in ``standing`` the statement uses."""
+    changed = {table + CHANGED for table in statement.changed_tables}
+    return (statement.words | statement.read_tables | changed) & standing.keys()
+
+
 def _asked(statement: Statement, standing: Mapping[str, frozenset[Kind]]) -> dict[str, Kind]:
     """What ``statement`` asks for, by the name to be shown."""
-    found = {word.upper() if KINDS[word] == "time" else word: KINDS[word] for word in statement.standing}
-    if standing:
-        changed = {table + CHANGED for table in statement.changed_tables}
-        for name in (statement.words | statement.read_tables | changed) & standing.keys():
-            for kind in standing[name]:
-                found[f"{_SHOWN[kind]}, by way of {name.removesuffix(CHANGED)}"] = kind
+    kinds = {word: KINDS[word] for word in statement.standing if KINDS[word] != "notification"}
+    found = {word.upper() if kind == "time" else word: kind for word, kind in kinds.items()}
+    for name in _names(statement, standing) if standing else ():
+        for kind in standing[name] - {"notification"}:
+            found[f"{_SHOWN[kind]}, by way of {name.removesuffix(CHANGED)}"] = kind
     return found
 
 
