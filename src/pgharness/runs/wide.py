@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pgharness.errors import HarnessError
 from pgharness.runs.isolating import Isolating
 from pgharness.runs.levels import Phase
 
@@ -48,8 +49,13 @@ class WideFixtures:
                 isolating.worker.places.held.add(value)
             return value
         finally:
-            isolating.end_fixture(lambda: fixturedef.finish(request))  # type: ignore[arg-type]  # it is a subrequest
-            request.addfinalizer(lambda: self._tear_down(phase))  # the first
+            try:
+                isolating.end_fixture(lambda: fixturedef.finish(request))  # type: ignore[arg-type]  # a subrequest
+            except HarnessError as error:
+                _have_failed(fixturedef, request, error)
+                raise
+            finally:
+                request.addfinalizer(lambda: self._tear_down(phase))  # the first
 
     def _tear_down(self, phase: Phase) -> None:
         self._isolating.begin_fixture(phase, self._around, tears_down=True)
@@ -67,6 +73,11 @@ def _phase(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -
     if request.scope == "session":
         return Phase(name, "", 0, parameter)
     return Phase(name, request.node.nodeid, len(request.node.listchain()), parameter)
+
+
+def _have_failed(fixturedef: Any, request: Any, error: HarnessError) -> None:
+    """Have every test that asks for the fixture get ``error``, as where its set-up fails by itself."""
+    fixturedef.cached_result = (None, fixturedef.cache_key(request), (error, error.__traceback__))
 
 
 def _is_ours(fixturedef: pytest.FixtureDef[Any]) -> bool:

@@ -119,8 +119,8 @@ def test_one_that_writes_after_its_test_has_used_the_database(empty_project: Pro
 
     assert result.outcomes == {"failed": 1, "error": 1}, result.output
     assert said(result)[0] == (
-        "test_it.py::test_it: fixture 'db', whose scope is wider than the test, has written after the test has "
-        "used the database.\n"
+        "test_it.py::test_it: fixture 'db', whose scope is wider than the test, has written after the "
+        "test has used the database.\n"
         "Its rows are undone with those of the test, and other tests of its scope would miss them.\n"
         "To fix this: name 'db' among the test's arguments, or in usefixtures, so that it is set up first"
     )

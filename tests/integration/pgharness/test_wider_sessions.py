@@ -181,14 +181,15 @@ def thread():
             while not going.is_set():
                 polled.append(connection.execute("SELECT pg_sleep(0.05), count(*) FROM item").fetchone()[1])
 
-    thread = threading.Thread(target=poll)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     while not polled:
         time.sleep(0.001)
     insert("of the thread")
     yield polled
     going.set()
-    thread.join()
+    thread.join(10)
+    assert not thread.is_alive()
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def task():

@@ -205,12 +205,9 @@ SENTENCES: dict[str, tuple[IsolationError, str]] = {
     ),
     "outside_test of a test": (
         IsolationError.outside_test("a.py:1 in a", "t"),
-        "t reached the test database at a.py:1 in a without asking for it.\n"
-        "Only tests that ask for the database have a transaction to be rolled back.\n"
-        "To fix this, either:\n"
-        "  - name a fixture of the harness in the test (db_session, client, pg_database)\n"
-        '  - ask for it everywhere: usefixtures = ["pg_database"] in the pytest ini\n'
-        "  - mark the test @pytest.mark.pg",
+        "t reached the test database at a.py:1 in a and is not isolated.\n"
+        "A test of the tier unit, and an item that takes no fixtures, has no transaction to be rolled back.\n"
+        "To fix this: move the test to tests/integration or tests/api",
     ),
     "outside_test between tests": (
         IsolationError.outside_test("a.py:1 in a", ""),

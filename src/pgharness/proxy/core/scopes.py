@@ -113,6 +113,16 @@ class Scopes:
                 client.carried, client.transaction = True, None
                 scope.stack.rollback(transaction)
 
+    def set_aside(self) -> None:
+        """The connection is about to be left between tests: who is in a transaction goes on with it later."""
+        scope = self._shared.scope
+        for client in self._shared.clients.values():
+            transaction = client.transaction
+            if transaction is not None and transaction.explicit:
+                client.carried = self._only_read(scope, transaction)
+                client.lost = "" if client.carried else scope.id
+            client.transaction = None
+
     def _only_read(self, scope: Scope, transaction: Transaction) -> bool:
         """Whether ``transaction`` is no other than one that has just begun."""
         if transaction.failed or transaction.snapshot or transaction.locks or transaction.read_only:

@@ -50,6 +50,10 @@ class Clones:
         self._lock = threading.Lock()
         self.is_wide = False
         """Whether a fixture of wider scope than a test is set up, or torn down."""
+        self.is_used = False
+        """Whether a client has had a connection to the database of the test, or of the scope."""
+        self._made: set[str] = set()
+        """The names of functions that fixtures have made."""
         self._watch = False
         self.wrote = False
         """Whether something may have been written since somebody wanted to know."""
@@ -91,6 +95,18 @@ class Clones:
         """From now on clients get connections to the clone ``name``."""
         self._test, self.name = test, name
         self._forget_writes()
+        for session in self._proxy.sessions:  # what they wait for comes by itself
+            client = session.client
+            if (
+                client is not None
+                and client.listens
+                and session.direct is None
+                and client.transaction is None
+            ):
+                with contextlib.suppress(ConnectError):
+                    self.attach(session, client)
+                    self._send(session)
+        self.is_used = False
 
     def begin_wide(self, fixture: str) -> None:
         """From now on clients get connections to the database of the scope of ``fixture``."""
@@ -99,7 +115,7 @@ class Clones:
         self._watch = self.is_wide = True
 
     def _forget_writes(self) -> None:
-        self.wrote = self._watch = self.is_wide = False
+        self.wrote = self._watch = self.is_wide = self.is_used = False
 
     def watch(self) -> None:
         """Know from now on whether clients write."""
@@ -109,12 +125,10 @@ class Clones:
                 session.direct.watch = self._note
 
     def _note(self, statement: Statement) -> None:
-        self.wrote = self.wrote or writes(statement, self._proxy.shared.facts)
-
-    @property
-    def is_used(self) -> bool:
-        """Whether a client has a connection to the database of the test, or of the scope."""
-        return any(session.upstream is not None and not session.once for session in self._proxy.sessions)
+        if statement.changes_schema and statement.body:
+            self._made |= statement.words
+        calls = not self._made.isdisjoint(statement.words)
+        self.wrote = self.wrote or calls or writes(statement, self._proxy.shared.facts)
 
     @property
     def is_busy(self) -> bool:
@@ -197,6 +211,7 @@ class Clones:
             ConnectError: The server refuses, or has gone.
         """
         name = name or self.name or self._reach()
+        self.is_used = self.is_used or not once
         login = self._proxy.admission.login_of(client.user)
         with self._lock:
             ready = self._ahead.get(name) if login == self._proxy.owner else None
@@ -220,7 +235,7 @@ class Clones:
 
     def _reach(self) -> str:
         """The database of the scope whose fixture is set up; made now, if it is the first to reach one."""
-        self._proxy.connection.close()  # a database to which somebody is connected cannot be copied
+        self._proxy.connection.rest()  # a database to which somebody is connected cannot be copied
         self.name = self._proxy.questions.database()
         if not self.name:
             raise ConnectError("there is no database for this fixture")

@@ -87,6 +87,7 @@ class Orders:
         proxy.questions.frozen = order.get("frozen", False)
         proxy.shared.refused_test = ""
         proxy.shared.failures.denied.clear()
+        proxy.connection.wake()
         proxy.isolation = order["isolation"]
         if proxy.isolation == "database":
             proxy.clones.begin(order["test"], order["database"])
@@ -133,7 +134,7 @@ class Orders:
 
     def _do_rest(self, order: dict[str, Any]) -> None:
         """Leave the database that tests share, which is to be copied."""
-        self._proxy.connection.close()
+        self._proxy.connection.rest(hold=True)
         self._answer(order, {})
 
     def _do_untouched(self, order: dict[str, Any]) -> None:

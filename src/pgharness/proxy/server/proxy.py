@@ -252,6 +252,8 @@ class Proxy:
         if session.direct is not None or (self.isolation == "database" and self._is_free(client)):
             self.clones.take(session, client, messages)
             return
+        if not self.shared.held:
+            self.connection.wake()
         client.take(messages)
         if client.copying == "in":
             self.shared.leaving.copy(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 from pgharness.proxy.core.effects import UNSET
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _READ = 65536
 _NOW = socket.MSG_DONTWAIT
+_REST_SECONDS = 2.0
 _CHARACTERISTICS = [f"default_transaction_{name}" for name in ("isolation", "read_only", "deferrable")]
 """What SET SESSION CHARACTERISTICS sets, and RESET ALL goes back from, without the server."""
 _MOMENT = struct.pack("@ll", 0, 500)
@@ -33,6 +35,8 @@ class SharedConnection:
         self.upstream: Upstream | None = None
         self.database = ""
         """The database on the server that stands for that of the tests."""
+        self.rests = False
+        """Whether it has been left for a while."""
         self.restart = ""
         """What sets its sequences back to where they stood at first."""
 
@@ -44,6 +48,7 @@ class SharedConnection:
         """
         proxy, options = self._proxy, self._proxy.options
         self.close()
+        self.rests = proxy.shared.held = False
         if not self.database:
             proxy.target = upstream.nearest(proxy.target, name)
             proxy.owner = dataclasses.replace(proxy.owner, host=proxy.target.host)
@@ -90,6 +95,29 @@ class SharedConnection:
             return self.upstream.ask(sql)
         finally:
             self._calm(self.upstream)
+
+    def rest(self, *, hold: bool = False) -> None:
+        """Leave the database, which is to be copied, as soon as the server has done what it has been sent.
+
+        With ``hold`` whoever sends something waits until `wake`; else that wakes it.
+        """
+        shared, until = self._proxy.shared, time.monotonic() + _REST_SECONDS
+        while self.upstream is not None and not shared.channel.idle and time.monotonic() < until:
+            self.send()
+            self._proxy.catch_up(0.01)
+        shared.scopes.set_aside()
+        self.close()
+        self.rests, shared.held = True, hold
+
+    def wake(self) -> None:
+        """Go back to the database after a `rest`.
+
+        Raises:
+            ConnectError: The server refuses, or has gone.
+        """
+        if self.rests:
+            self.use(self.database)
+            self._proxy.shared.pump()
 
     def close(self) -> None:
         opened, self.upstream = self.upstream, None

@@ -19,6 +19,7 @@ from pgharness.server.base import Address
 from pgharness.server.keeper import GOODBYE, Control, keep, remove_container
 from pgharness.server.liveness import Identity
 from pgharness.server.reservation import bind
+from pgharness.server.settings import SETTINGS
 from tests.support.engine import ENGINE, containers_of
 from tests.support.project_files import ROOT
 from tests.support.server_runs import SOURCE, controller, make_config, settings, wait_gone
@@ -136,7 +137,7 @@ def test_the_keeper_removes_its_container_unless_told_that_it_is_gone(
 def test_a_container_that_is_removed_while_it_starts(client: docker.DockerClient) -> None:
     assert ENGINE is not None
     reservation = choose.reserve(make_config())
-    made = container._prepared("postgres:17", reservation.address)
+    made = container._prepared("postgres:17", reservation.address, SETTINGS)
     run = container._Run(made, ENGINE)
     run.start("postgres:17", reservation.address)
     client.containers.get(made.get_wrapped_container().id).remove(force=True, v=True)
