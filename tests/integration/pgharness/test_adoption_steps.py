@@ -61,6 +61,61 @@ def test_a_server_that_is_not_to_be_had_is_said_once_somebody_connects(own_fixtu
     assert "pgharness: no PostgreSQL server answers at 127.0.0.1:1 (pg_url)." in result.output
 
 
+DROPS_AND_CREATES = """
+import os
+import psycopg, psycopg2, pytest
+
+URL = os.environ["DATABASE_URL"].replace("+asyncpg", "")
+SERVER, _, NAME = URL.rpartition("/")
+
+def recreate(*statements):
+    connection = psycopg2.connect(f"{SERVER}/postgres")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME])
+        assert cursor.fetchall() == [(1,)]
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE datname = '{NAME}' AND pid <> pg_backend_pid()"
+        )
+        for statement in statements:
+            cursor.execute(statement)
+    connection.close()
+    with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+@pytest.fixture(scope="session", autouse=True)
+def database():
+    recreate(f'DROP DATABASE IF EXISTS "{NAME}"', f"CREATE DATABASE {NAME} ENCODING 'utf8'")
+    yield
+    recreate(f"drop database {NAME} WITH (FORCE)")
+"""
+COUNTS = """
+import pytest, psycopg
+from conftest import URL
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_it(again):
+    with psycopg.connect(URL) as connection:
+        connection.execute("INSERT INTO notes (text) VALUES ('a')")
+        assert connection.execute("SELECT count(*) FROM notes").fetchone() == (1,)
+"""
+
+
+@pytest.mark.parametrize("options", [("-n", "0"), ("-n", "2"), ("--pg-isolation=database",)])
+def test_a_fixture_that_drops_the_database_and_creates_it_finds_it_as_it_is(
+    project: MakeProject, options: tuple[str, ...]
+) -> None:
+    adopter = project("asyncpg_app")
+    adopter.write("conftest.py", DROPS_AND_CREATES)
+    adopter.write("test_notes.py", COUNTS)
+
+    result = adopter.pytest(*options)
+
+    assert result.outcomes == {"passed": 2}, result.output
+
+
 FACTORY = """
 import pytest
 import pytest_asyncio

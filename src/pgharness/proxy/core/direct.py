@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from pgharness.proxy.core import wire
 from pgharness.proxy.core.channel import FORWARD, SWALLOW, Channel, Section, Unit
 from pgharness.proxy.core.client import Client, Prepared
+from pgharness.proxy.core.rewriting import held, spared
 from pgharness.proxy.core.settings import AUTHORIZATION, identifier, literal
 from pgharness.proxy.core.statements import Statement, read
 
 _ANSWERED = frozenset((b"P", b"B", b"D", b"E", b"C"))
 _NAMING = (b"deallocate", b"discard")
-_OF_CLUSTER = (b"role", b" user", b" group", b"database", b"grant", b"revoke", b"tablespace")
+_OF_CLUSTER = (b"terminate", b"role", b" user", b" group", b"database", b"grant", b"revoke", b"tablespace")
 
 
 class Direct:
@@ -24,6 +25,7 @@ class Direct:
         failed: Called with the fields of an ErrorResponse before the client is told.
         claim: Called with a statement that changes what all databases share, before it is sent.
         watch: Called with every statement that the client sends, where somebody wants to know.
+        spares: The name of the database of the tests, where the connection is to another.
         becomes: Whether the connection has logged in as a superuser, who acts as the client's role.
     """
 
@@ -35,11 +37,13 @@ class Direct:
         claim: Callable[[str], None] = lambda _: None,
         *,
         watch: Callable[[Statement], None] | None = None,
+        spares: str = "",
         becomes: bool = False,
     ) -> None:
         self.client = client
         self._failed = failed
         self._claim = claim
+        self._spares = spares
         self.watch = watch
         self._becomes = becomes
         self._discards = False
@@ -172,11 +176,13 @@ class Direct:
         """``sql`` as the server is to get it, and what it says."""
         text = sql.decode("utf-8", "surrogateescape")
         found = read(text)
+        if self._spares and self._spares in text and (kept := spared(text, found, self._spares)) != text:
+            text, sql, found = kept, kept.encode("utf-8", "surrogateescape"), read(kept)
         self._note(found)
         if self._becomes:
             self._discards |= any(s.kind == "discard" and s.name == "all" for s in found)
             if AUTHORIZATION in (s.name for s in found):
-                return _held(text, found, self.client.user).encode("utf-8", "surrogateescape"), found
+                return held(text, found, self.client.user).encode("utf-8", "surrogateescape"), found
         return sql, found
 
     def _become_again(self) -> None:
@@ -213,20 +219,3 @@ class Direct:
                     self._prepared.discard(name)
                     if asked:
                         self.client.statements.pop(name, None)
-
-
-_DENIED = """DO $$BEGIN
-    RAISE EXCEPTION 'permission denied to set session authorization' USING ERRCODE = '42501';
-END$$"""
-
-
-def _held(text: str, statements: tuple[Statement, ...], role: str) -> str:
-    """``text`` in which SESSION AUTHORIZATION goes to no other role than ``role``."""
-    for statement in reversed(statements):
-        if statement.name != AUTHORIZATION or statement.kind not in ("set", "reset"):
-            continue
-        local = "LOCAL " if statement.is_local else ""
-        own = f"SET {local}SESSION AUTHORIZATION {literal(role)}"
-        end = statement.start + len(statement.text)
-        text = text[: statement.start] + (own if statement.value in (None, role) else _DENIED) + text[end:]
-    return text

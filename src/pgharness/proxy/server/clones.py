@@ -224,6 +224,7 @@ class Clones:
             shared.failures.note,
             self._proxy.orders.claim,
             watch=self._note if self._watch else None,
+            spares=self._proxy.database if once else "",
             becomes=client.user != login.user,
         )
         wanted = {n: v for n, v in client.settings.items() if opened.reported.get(n) != v}
