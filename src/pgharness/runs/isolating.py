@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from pgharness.errors import HarnessError
 from pgharness.runs.levels import Phase
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Isolating:
             worker.begin_fixture(phase, around, tears_down=tears_down)
             return worker.end_fixture
 
-        self._begin(enter)
+        with self._said_once(tears_down):
+            self._begin(enter)
 
     def end_fixture(self, finish: Callable[[], None] | None = None, *, torn_down: bool = False) -> None:
         """The fixture is set up, or ``torn_down``; ``finish`` will tear it down.
@@ -73,7 +75,17 @@ class Isolating:
         with self._lock:
             entry = self._entries.pop()
         if entry.leave is not None and self.worker is not None:
-            self.worker.end_fixture(finish, torn_down=torn_down)
+            with self._said_once(torn_down):
+                self.worker.end_fixture(finish, torn_down=torn_down)
+
+    @contextlib.contextmanager
+    def _said_once(self, is_teardown: bool) -> Iterator[None]:
+        """Where the proxy has ended, the test has said so, and no teardown has to."""
+        try:
+            yield
+        except HarnessError:
+            if not (is_teardown and self.worker is not None and self.worker.has_ended):
+                raise
 
     def _begin(self, enter: Callable[[Worker], Callable[[], None]]) -> _Entry:
         entry = _Entry(enter)

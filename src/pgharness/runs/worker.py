@@ -237,6 +237,11 @@ class Worker:
             if fixture.paused is not None:
                 self._begin(fixture.paused)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the proxy has ended though nobody has closed it."""
+        return self._control.has_ended
+
     def close(self) -> None:
         self._clones.close()
         self.places.remove()

@@ -30,6 +30,7 @@ SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL, current_setting(
 """
 _READ = 65536
 _AHEAD = 2
+_LISTEN_SECONDS = 1.0
 _CANCEL_SECONDS = 1.0
 _ENDED = wire.error("FATAL", "57P01", "terminating connection: its test has ended")
 _TERMINATED = wire.error("FATAL", "57P01", "terminating connection due to administrator command")
@@ -106,6 +107,7 @@ class Clones:
                 with contextlib.suppress(ConnectError):
                     self.attach(session, client)
                     self._send(session)
+        self._proxy.wait(lambda: self.is_busy, _LISTEN_SECONDS)
         self.is_used = False
 
     def begin_wide(self, fixture: str) -> None:

@@ -103,8 +103,8 @@ class Orders:
         proxy = self._proxy
         proxy.catch_up()  # who has left before has left nothing open
         if proxy.isolation == "database":
-            if proxy.clones.is_wide:
-                self._wait_for_answers()
+            if proxy.clones.is_wide:  # those whose statements have not ended, such as a poller's
+                proxy.wait(lambda: proxy.clones.is_busy, _GRACE)
             reached, said = proxy.clones.name, proxy.clones.end()
             proxy.isolation = "rollback"
             told = {"refusals": _told(said), "claimed": self._take_claimed()}
@@ -118,12 +118,6 @@ class Orders:
 
         self._ending = time.monotonic()
         proxy.shared.scopes.end(ended, frozenset(order.get("held", ())))
-
-    def _wait_for_answers(self) -> None:
-        """Serve for a moment those whose statements have not ended, such as a poller's."""
-        until = time.monotonic() + _GRACE
-        while self._proxy.clones.is_busy and time.monotonic() < until:
-            self._proxy.catch_up(0.01)
 
     def _do_wide(self, order: dict[str, Any]) -> None:
         """A fixture of wider scope than a test is set up or torn down."""

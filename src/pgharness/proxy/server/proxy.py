@@ -113,6 +113,12 @@ class Proxy:
             elif seconds and key.data not in (self.listening.accept, self.orders.readable):
                 key.data(key.fileobj)
 
+    def wait(self, busy: Callable[[], bool], seconds: float) -> None:
+        """Serve clients and servers while it is ``busy``, for so many ``seconds`` at most."""
+        until = time.monotonic() + seconds
+        while busy() and time.monotonic() < until:
+            self.catch_up(0.01)
+
     def _is_no_order(self, found: tuple[selectors.SelectorKey, int]) -> bool:
         return bool(found[0].data != self.orders.readable)
 

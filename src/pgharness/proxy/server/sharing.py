@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import socket
 import struct
-import time
 from typing import TYPE_CHECKING, Any
 
 from pgharness.proxy.core.effects import UNSET
@@ -101,10 +100,9 @@ class SharedConnection:
 
         With ``hold`` whoever sends something waits until `wake`; else that wakes it.
         """
-        shared, until = self._proxy.shared, time.monotonic() + _REST_SECONDS
-        while self.upstream is not None and not shared.channel.idle and time.monotonic() < until:
-            self.send()
-            self._proxy.catch_up(0.01)
+        shared = self._proxy.shared
+        self.send()
+        self._proxy.wait(lambda: self.upstream is not None and not shared.channel.idle, _REST_SECONDS)
         shared.scopes.set_aside()
         self.close()
         self.rests, shared.held = True, hold
