@@ -1,4 +1,4 @@
-"""Which tests use the database, and when in a test its isolation begins."""
+"""Which tests are known to use the database, and when in a test its isolation begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Somebody who connects while conftest or a test module is imported waits for the server, and gets it."""
+"""Somebody who connects before the server has been started waits for it, and gets it.
+
+While conftest or a test module is imported; and where nothing has foretold that a test uses the database, in
+the first test or fixture that connects.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from pgharness.proxy.control import Control
 
 
 class Early:
-    """Waits beside the import of the tests for a first connection, and has the server started for it.
+    """Waits beside the tests for a first connection, and has the server started for it.
 
     Args:
         control: The proxy, whose address is known and which has not been started.

@@ -140,7 +140,7 @@ class Harness:
         return self.remote
 
     def wait_early(self) -> None:
-        """Have who connects while tests are imported wait for the server, if the app is told where it is."""
+        """Have who connects before the server has been started wait for it."""
         if not self.control.is_taken:
             from pgharness.runs.early import Early  # noqa: PLC0415 - not for those who have not adopted it
 
