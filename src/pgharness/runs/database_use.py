@@ -48,11 +48,6 @@ def asks(item: pytest.Item) -> list[str]:
     return [*database_fixtures(item), *marked]
 
 
-def foretells(item: pytest.Item) -> bool:
-    """Whether it is known before ``item`` runs that it uses the database."""
-    return bool(asks(item))
-
-
 def requested(item: pytest.Item, default: str) -> Requested:
     """What ``item`` asks for by its markers; ``default`` is the isolation if none says.
 

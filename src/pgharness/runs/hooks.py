@@ -52,7 +52,7 @@ class Hooks:
         try:
             for item in items:
                 tier = tier_of(item.path, root, tiers)
-                harness.is_foretold |= database_use.foretells(item) or tier in ("integration", "api")
+                harness.is_foretold |= bool(database_use.asks(item)) or tier in ("integration", "api")
                 database_use.requested(item, harness.config.isolation)
                 if tier != "unit" and hasattr(item, "fixturenames"):
                     item.stash[database_use.ISOLATED] = True
