@@ -49,8 +49,8 @@ def set_up(config: pytest.Config, namespace: Any) -> Any:
         pytest.UsageError: An option is not valid.
     """
     from pgharness.fixtures import plugin as fixtures  # noqa: PLC0415 - only for who has adopted it
+    from pgharness.hooks.run import Hooks  # noqa: PLC0415 - the same
     from pgharness.runs.harness import KEY, Harness, usage_error  # noqa: PLC0415 - the same
-    from pgharness.runs.hooks import Hooks  # noqa: PLC0415 - the same
 
     root = config.inipath.parent if config.inipath is not None else config.rootpath
     try:
@@ -66,7 +66,7 @@ def set_up(config: pytest.Config, namespace: Any) -> Any:
         raise usage_error(error) from None
     config.pluginmanager.register(fixtures, "pgharness-fixtures")
     if resolved.tiers:
-        from pgharness.tiers.hooks import TierHooks  # noqa: PLC0415 - only where tiers are wanted
+        from pgharness.hooks.tiers import TierHooks  # noqa: PLC0415 - only where tiers are wanted
 
         config.pluginmanager.register(TierHooks(harness), "pgharness-tiers")
     config.pluginmanager.register(Hooks(harness), "pgharness-run")

@@ -72,6 +72,11 @@ def isolate(item: Any) -> None:
     names.append("_pg_test")
 
 
+def around(item: pytest.Item) -> frozenset[str]:
+    """The node ids of ``item`` and of all that is around it."""
+    return frozenset(node.nodeid for node in item.listchain())
+
+
 def pay_for_loops(config: pytest.Config, items: Iterable[pytest.Item]) -> bool:
     """Whether tests of pytest-asyncio among ``items`` each have a loop of their own to connect on."""
     try:

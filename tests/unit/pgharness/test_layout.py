@@ -18,6 +18,7 @@ FLOORS = (
     ("databases",),
     ("proxy",),
     ("fixtures", "runs", "web", "tiers", "report"),
+    ("hooks",),
     ("plugin", "cli", "live"),  # live is a name that goes away
 )
 """From the lowest up: a folder imports from its own floor and from those below."""

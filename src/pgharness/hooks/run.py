@@ -12,10 +12,10 @@ import pytest
 from pgharness.errors import HarnessError
 from pgharness.fixtures.clients import with_lifespan
 from pgharness.fixtures.live import add_log
+from pgharness.hooks.wide import WideFixtures
 from pgharness.report import denied, terminal
 from pgharness.runs import database_use
 from pgharness.runs.harness import FAILED, Harness, usage_error
-from pgharness.runs.wide import WideFixtures
 from pgharness.tiers import tier_of
 from pgharness.web.app import load
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pgharness.errors import HarnessError
+from pgharness.runs.database_use import around
 from pgharness.runs.isolating import Isolating
 from pgharness.runs.levels import Phase
 
@@ -59,11 +60,6 @@ class WideFixtures:
 
     def _tear_down(self, phase: Phase) -> None:
         self._isolating.begin_fixture(phase, self._around, tears_down=True)
-
-
-def around(item: pytest.Item) -> frozenset[str]:
-    """The node ids of ``item`` and of all that is around it."""
-    return frozenset(node.nodeid for node in item.listchain())
 
 
 def _phase(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Phase:

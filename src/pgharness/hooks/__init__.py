@@ -1,0 +1,1 @@
+"""The hooks of pytest, registered where a project has adopted the harness."""
